@@ -1,0 +1,28 @@
+# egret_room(NAME FOLDER [LINK rooms…] [PUBLIC libraries…] [PRIVATE libraries…])
+#   One static library egret_NAME of the .cc files directly in FOLDER (main.cc left out). PRIVATE
+#   libraries are the third-party ones that only this room's .cc files may see.
+function(egret_room NAME FOLDER)
+  cmake_parse_arguments(ROOM "" "" "LINK;PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${FOLDER}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
+  add_library(egret_${NAME} STATIC ${sources})
+  target_include_directories(egret_${NAME} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_compile_options(egret_${NAME} PRIVATE ${EGRET_WARNINGS})
+  target_link_libraries(egret_${NAME} PUBLIC ${ROOM_LINK} ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE})
+endfunction()
+
+# egret_embed_text(TARGET FILE SYMBOL): `extern const std::string_view egret::embedded::SYMBOL`.
+function(egret_embed_text TARGET FILE SYMBOL)
+  set(out ${CMAKE_BINARY_DIR}/embedded/${SYMBOL}.cc)
+  add_custom_command(
+    OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} -DIN=${CMAKE_SOURCE_DIR}/${FILE} -DOUT=${out} -DSYMBOL=${SYMBOL}
+            -P ${CMAKE_SOURCE_DIR}/cmake/EmbedText.cmake
+    DEPENDS ${CMAKE_SOURCE_DIR}/${FILE} ${CMAKE_SOURCE_DIR}/cmake/EmbedText.cmake
+    VERBATIM)
+  target_sources(${TARGET} PRIVATE ${out})
+endfunction()
+
+set(EGRET_WARNINGS
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+    -Woverloaded-virtual -Werror)

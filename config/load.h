@@ -1,0 +1,53 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace egret::config {
+
+enum class Severity : uint8_t { warning, error };
+
+// One mistake, as a person reads it:
+//   egret.yaml:12:9: error: unknown key "prots"; did you mean "ports"?
+//      12 |   prots: [443]
+//         |   ^~~~~
+struct Diagnostic {
+  Severity severity = Severity::error;
+  std::string path;
+  int line = 0;    // from 1; 0: the file as a whole
+  int column = 0;  // from 1
+  std::string message;
+  std::string excerpt;  // the source line, empty when there is none
+  int width = 1;        // of the underline
+  [[nodiscard]] std::string to_string() const;
+};
+
+struct Loaded {
+  std::shared_ptr<const Settings> settings;  // null when any diagnostic is an error
+  std::vector<Diagnostic> diagnostics;       // in the order of the text
+};
+
+// Reads the environment and files that secrets name. A seam for tests.
+class SecretSource {
+ public:
+  virtual ~SecretSource() = default;
+  // The contents without one trailing newline, or why not (one sentence, never the contents).
+  virtual std::string read_file(const std::string& path, std::string& error) = 0;
+  virtual std::string read_env(const std::string& name, std::string& error) = 0;
+};
+SecretSource& system_secrets();
+
+// Translates a configuration; every mistake is reported at once. Reads no file but secrets'.
+Loaded load_text(std::string_view text, std::string path, SecretSource& secrets = system_secrets());
+Loaded load_file(const std::filesystem::path& path);
+
+// The safe built-in defaults: what `egret run` without -c uses (config/examples/defaults.yaml is
+// the same text, compiled in).
+std::shared_ptr<const Settings> built_in_defaults();
+
+}  // namespace egret::config

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "policy/judge.h"
+#include "policy/senders.h"
+
+namespace egret::config {
+
+// Where a listener or the admin API is bound.
+struct ListenAddress {
+  std::string name;                          // as written: "127.0.0.1:4750", "unix:/run/e.sock"
+  std::optional<policy::Endpoint> endpoint;  // port 0: the kernel chooses
+  std::string unix_path;                     // set when endpoint is not
+  bool operator==(const ListenAddress&) const = default;
+};
+
+struct Listener {
+  ListenAddress address;
+  uint32_t max_connections = 20000;  // open sender connections on this listener, all workers
+  bool operator==(const Listener&) const = default;
+};
+
+struct Admin {
+  ListenAddress address;
+  std::optional<Secret> token;  // Bearer; required unless loopback or a Unix socket
+};
+
+struct Resolver {
+  std::vector<policy::Endpoint> servers;  // empty: /etc/resolv.conf's
+  Duration timeout = std::chrono::seconds(2);
+  uint32_t tries = 2;
+  bool hosts_file = false;
+  uint32_t cache_entries = 10000;
+  Duration min_ttl = std::chrono::seconds(1);
+  Duration max_ttl = std::chrono::minutes(5);
+  Duration negative_ttl = std::chrono::seconds(5);
+  std::vector<policy::Prefix> nat64_prefixes;
+  bool operator==(const Resolver&) const = default;
+};
+
+enum class LogFormat : uint8_t { json, text };
+enum class LogLevel : uint8_t { debug, info, warn, error };
+enum class LogDetail : uint8_t { full, minimal };
+
+struct Log {
+  LogFormat format = LogFormat::json;
+  LogLevel level = LogLevel::info;
+  enum class Access : uint8_t { out, none, file } access = Access::out;
+  std::string access_file;  // when access is file
+  LogDetail detail = LogDetail::full;
+  bool operator==(const Log&) const = default;
+};
+
+// Everything a configuration says: one immutable value. Made by config::load, shared by
+// `shared_ptr<const Settings>`; an exchange keeps the one it began with.
+struct Settings {
+  std::vector<Listener> listeners;
+  Admin admin;
+  uint32_t workers = 1;  // `auto` already turned into the number of cores
+  policy::Mode mode = policy::Mode::enforce;
+  Log log;
+  Resolver resolver;
+  policy::Senders senders;
+  policy::Rule defaults;
+  std::vector<policy::Rule> rules;
+
+  // The judge over these rules. `own` are the bound endpoints of Egret's listeners.
+  [[nodiscard]] policy::Judge judge(std::vector<policy::Endpoint> own) const;
+};
+
+}  // namespace egret::config

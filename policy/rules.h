@@ -1,0 +1,87 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "policy/address_registry.h"
+#include "policy/url.h"
+
+namespace egret::policy {
+
+struct PortRange {
+  uint16_t first = 0;
+  uint16_t last = 0;  // inclusive
+  [[nodiscard]] bool contains(uint16_t port) const { return first <= port && port <= last; }
+  bool operator==(const PortRange&) const = default;
+};
+
+// `example.com` exactly; `*.example.com` any depth below, not itself; `*`.
+class HostPattern {
+ public:
+  // `text` as written in the configuration. Errors: host_not_canonical.
+  static Result<HostPattern> parse(std::string_view text);
+  [[nodiscard]] bool matches(std::string_view canonical_host) const;
+  [[nodiscard]] const std::string& text() const { return text_; }
+  bool operator==(const HostPattern&) const = default;
+
+ private:
+  enum class Kind : uint8_t { exact, below, any };
+  Kind kind_ = Kind::any;
+  std::string text_ = "*";  // canonical; "*.example.com" keeps its star
+};
+
+// `/hooks/*`: `*` stands for any run of bytes, `/` too; everything else for itself.
+bool path_matches(std::string_view pattern, std::string_view path);
+
+// What a request must be for a rule to apply. An empty list matches everything.
+struct Match {
+  std::vector<std::string> senders;
+  std::vector<HostPattern> hosts;
+  std::vector<PortRange> ports;
+  std::vector<std::string> methods;
+  std::vector<std::string> paths;
+  [[nodiscard]] bool matches_everything() const;
+  bool operator==(const Match&) const = default;
+};
+
+enum class Action : uint8_t { allow, deny };
+enum class ConnectMode : uint8_t { tunnel, deny };
+
+// Durations after which a phase is given up. `none` in the YAML is Duration::max().
+struct Timeouts {
+  Duration resolve = std::chrono::seconds(5);
+  Duration connect = std::chrono::seconds(5);   // over all addresses of one attempt
+  Duration response = std::chrono::seconds(15); // request sent → the answer's final head
+  Duration idle = std::chrono::seconds(10);     // the longest gap between two bytes, each way;
+                                                // and how long a kept connection may stay unused
+  Duration total = std::chrono::seconds(20);    // head read → last byte of the answer
+  Duration tunnel = std::chrono::minutes(10);   // a tunnel's whole life
+  bool operator==(const Timeouts&) const = default;
+};
+
+struct Limits {
+  uint64_t request_body = 1 << 20;     // bytes of content, without chunk framing
+  uint64_t response_body = 128 << 10;  // bytes of content
+  uint64_t headers = 32 << 10;         // bytes of a head, start line included, each way
+  uint32_t in_flight_per_host = 64;    // exchanges and tunnels of one scheme, host and port
+  bool operator==(const Limits&) const = default;
+};
+
+// The policy that a rule, or the defaults, gives to the requests it takes.
+struct Rule {
+  std::string name;  // "defaults" for the rule that applies when none matches
+  Match match;
+  Action action = Action::allow;
+  AddressPolicy addresses;
+  std::vector<PortRange> ports = {{80, 80}, {443, 443}};
+  std::vector<std::string> methods = {"GET",   "HEAD",   "POST",   "PUT",
+                                      "PATCH", "DELETE", "OPTIONS"};
+  ConnectMode connect = ConnectMode::tunnel;
+  Timeouts timeouts;
+  Limits limits;
+  bool operator==(const Rule&) const = default;
+};
+
+}  // namespace egret::policy
