@@ -1,0 +1,142 @@
+#include "proxy/net/stream.h"
+
+#include <cassert>
+
+namespace egret::net {
+
+using async::Scheduler;
+
+void Stream::on_readable() {
+  maybe_readable_ = true;
+  if (reader_ != nullptr && reader_->attempt()) {
+    Scheduler::current().ready().post(*reader_->node_);
+    reader_ = nullptr;
+    read_timer_.disarm();
+  }
+  if (readable_waiter_ != nullptr) Scheduler::current().ready().post(*readable_waiter_);
+}
+
+void Stream::on_writable() {
+  if (writer_ == nullptr || !writer_->attempt()) return;
+  Scheduler::current().ready().post(*writer_->node_);
+  writer_ = nullptr;
+}
+
+void Stream::on_peer_closed() {
+  peer_closed_ = true;
+  if (closed_waiter_ != nullptr) Scheduler::current().ready().post(*closed_waiter_);
+  on_readable();
+}
+
+bool Stream::Read::attempt() {
+  result_ = stream_.try_read(buffer_);
+  // A short read has emptied the socket, unless the peer's FIN waits behind it.
+  stream_.maybe_readable_ =
+      result_.status != Io::Status::blocked && result_.bytes == buffer_.size();
+  return result_.status != Io::Status::blocked;
+}
+
+bool Stream::Read::await_ready() {
+  assert(stream_.reader_ == nullptr);
+  if (!stream_.maybe_readable_ && !stream_.peer_closed_) return false;
+  if (!attempt()) return false;
+  return !Scheduler::current().ready().has_had_its_turn();
+}
+
+void Stream::Read::suspend(async::ReadyNode& node) {
+  node_ = &node;
+  if (result_.status != Io::Status::blocked) {
+    Scheduler::current().ready().post(node);  // done, but others go first
+    return;
+  }
+  stream_.reader_ = this;
+  stream_.read_timer_.arm(Scheduler::current().timers(), deadline_, node);
+}
+
+Io Stream::Read::await_resume() {
+  if (result_.status == Io::Status::blocked) {
+    detach();
+    result_.status = Io::Status::timed_out;
+  }
+  return result_;
+}
+
+void Stream::Read::detach() {
+  if (stream_.reader_ != this) return;
+  stream_.reader_ = nullptr;
+  stream_.read_timer_.disarm();
+}
+
+bool Stream::Write::attempt() {
+  while (!pieces_.empty()) {
+    const Io io = stream_.try_write(pieces_);
+    if (io.status == Io::Status::blocked) return false;
+    if (!io.ok()) {
+      result_ = io;
+      return true;
+    }
+    result_.bytes += io.bytes;
+    size_t left = io.bytes;
+    while (!pieces_.empty() && left >= pieces_.front().iov_len) {
+      left -= pieces_.front().iov_len;
+      pieces_ = pieces_.subspan(1);
+    }
+    if (left > 0) {
+      iovec& piece = pieces_.front();
+      piece.iov_base = static_cast<char*>(piece.iov_base) + left;
+      piece.iov_len -= left;
+    }
+  }
+  return true;
+}
+
+bool Stream::Write::await_ready() {
+  assert(stream_.writer_ == nullptr);
+  if (!attempt()) {
+    result_.status = Io::Status::blocked;
+    return false;
+  }
+  return !Scheduler::current().ready().has_had_its_turn();
+}
+
+void Stream::Write::suspend(async::ReadyNode& node) {
+  node_ = &node;
+  if (result_.status != Io::Status::blocked) {
+    Scheduler::current().ready().post(node);
+    return;
+  }
+  result_.status = Io::Status::ok;
+  stream_.writer_ = this;
+  timer_.arm(Scheduler::current().timers(), deadline_, node);
+}
+
+Io Stream::Write::await_resume() {
+  if (stream_.writer_ == this) {
+    detach();
+    result_.status = Io::Status::timed_out;
+  }
+  return result_;
+}
+
+void Stream::Write::detach() {
+  if (stream_.writer_ == this) stream_.writer_ = nullptr;
+}
+
+void Stream::Readable::suspend(async::ReadyNode& node) {
+  assert(stream_.readable_waiter_ == nullptr && stream_.reader_ == nullptr);
+  stream_.readable_waiter_ = &node;
+  waiting_ = true;
+  stream_.read_timer_.arm(Scheduler::current().timers(), deadline_, node);
+}
+
+Stream::Readable::~Readable() {
+  if (!waiting_) return;
+  stream_.readable_waiter_ = nullptr;
+  stream_.read_timer_.disarm();
+}
+
+Stream::Closed::~Closed() {
+  if (waiting_) stream_.closed_waiter_ = nullptr;
+}
+
+}  // namespace egret::net

@@ -1,0 +1,180 @@
+#pragma once
+
+#include <sys/uio.h>
+
+#include <coroutine>
+#include <cstdint>
+#include <span>
+
+#include "proxy/async/scheduler.h"
+
+namespace egret::net {
+
+// What a read or write came to.
+struct Io {
+  enum class Status : uint8_t {
+    ok,         // `bytes` > 0 were moved
+    closed,     // read: the peer has sent everything (FIN)
+    timed_out,  // nothing moved before the deadline
+    failed,     // `error` is an errno: ECONNRESET, EPIPE, …
+    blocked     // only from try_*: nothing can move now
+  };
+  Status status = Status::ok;
+  int error = 0;
+  size_t bytes = 0;
+  [[nodiscard]] bool ok() const { return status == Status::ok; }
+};
+
+// Stream is a connected, ordered, two-way run of bytes: a TCP or Unix socket, or in tests memory.
+//   Owner: one coroutine, or two when one reads and the other writes. One thread.
+//   Cancel: destroying the waiting coroutine; the stream stays usable. Destroying the stream closes
+//   the connection. At most one reader and one writer wait at a time.
+class Stream {
+ public:
+  Stream() = default;
+  virtual ~Stream() = default;
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // Without waiting. read: at most one kernel call; `blocked` when nothing is there.
+  virtual Io try_read(std::span<char> buffer) = 0;
+  virtual Io try_write(std::span<const iovec> pieces) = 0;
+  // Sends FIN after what was written; reading goes on.
+  virtual void shutdown_write() = 0;
+  // Makes the coming close a RST: what was sent must not be taken for whole.
+  virtual void abort_on_close() = 0;
+  // The peer has closed its side or reset, as far as is known without reading. Bytes may be left.
+  [[nodiscard]] bool peer_closed() const { return peer_closed_; }
+
+  class Read;
+  class Write;
+  class Readable;
+  // Reads at least one byte. Deadline last.
+  Read read_some(std::span<char> buffer, Deadline deadline);
+  // Writes everything, or fails. `pieces` is advanced in place as bytes go.
+  Write write_all(std::span<iovec> pieces, Deadline deadline);
+  // Waits until a read would not block, without holding a buffer meanwhile. May be wrong in the
+  // harmless direction. True when readable, false when the deadline came first.
+  Readable readable(Deadline deadline);
+  // `co_await stream.until_closed()`: goes on when the peer closes or resets while nobody reads.
+  class Closed;
+  Closed until_closed();
+
+ protected:
+  // The implementation says what became possible. Completes waiting operations and posts.
+  void on_readable();
+  void on_writable();
+  void on_peer_closed();
+
+ private:
+  Read* reader_ = nullptr;
+  Write* writer_ = nullptr;
+  async::ReadyNode* readable_waiter_ = nullptr;
+  async::ReadyNode* closed_waiter_ = nullptr;
+  async::Timer read_timer_;  // stays in the heap between operations: see Timer
+  bool maybe_readable_ = true;  // false only after `blocked` or a short read
+  bool peer_closed_ = false;
+};
+
+class Stream::Read {
+ public:
+  Read(Stream& stream, std::span<char> buffer, Deadline deadline)
+      : stream_(stream), buffer_(buffer), deadline_(deadline) {}
+  ~Read() { detach(); }
+  Read(const Read&) = delete;
+  Read& operator=(const Read&) = delete;
+  bool await_ready();
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> parent) {
+    suspend(parent.promise());
+  }
+  Io await_resume();
+
+ private:
+  friend class Stream;
+  bool attempt();  // true when done: `result_` says how
+  void suspend(async::ReadyNode& node);
+  void detach();
+  Stream& stream_;
+  std::span<char> buffer_;
+  Deadline deadline_;
+  async::ReadyNode* node_ = nullptr;
+  Io result_{.status = Io::Status::blocked};
+};
+
+class Stream::Write {
+ public:
+  Write(Stream& stream, std::span<iovec> pieces, Deadline deadline)
+      : stream_(stream), pieces_(pieces), deadline_(deadline) {}
+  ~Write() { detach(); }
+  Write(const Write&) = delete;
+  Write& operator=(const Write&) = delete;
+  bool await_ready();
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> parent) {
+    suspend(parent.promise());
+  }
+  Io await_resume();
+
+ private:
+  friend class Stream;
+  bool attempt();
+  void suspend(async::ReadyNode& node);
+  void detach();
+  Stream& stream_;
+  std::span<iovec> pieces_;
+  Deadline deadline_;
+  async::Timer timer_;
+  async::ReadyNode* node_ = nullptr;
+  Io result_;
+};
+
+class Stream::Readable {
+ public:
+  Readable(Stream& stream, Deadline deadline) : stream_(stream), deadline_(deadline) {}
+  ~Readable();
+  Readable(const Readable&) = delete;
+  Readable& operator=(const Readable&) = delete;
+  bool await_ready() const { return stream_.maybe_readable_ || stream_.peer_closed_; }
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> parent) {
+    suspend(parent.promise());
+  }
+  bool await_resume() const { return stream_.maybe_readable_ || stream_.peer_closed_; }
+
+ private:
+  void suspend(async::ReadyNode& node);
+  Stream& stream_;
+  Deadline deadline_;
+  bool waiting_ = false;
+};
+
+class Stream::Closed {
+ public:
+  explicit Closed(Stream& stream) : stream_(stream) {}
+  ~Closed();
+  Closed(const Closed&) = delete;
+  Closed& operator=(const Closed&) = delete;
+  bool await_ready() const { return stream_.peer_closed_; }
+  template <typename Promise>
+  void await_suspend(std::coroutine_handle<Promise> parent) {
+    stream_.closed_waiter_ = &parent.promise();
+    waiting_ = true;
+  }
+  void await_resume() const {}
+
+ private:
+  Stream& stream_;
+  bool waiting_ = false;
+};
+
+inline Stream::Read Stream::read_some(std::span<char> buffer, Deadline deadline) {
+  return {*this, buffer, deadline};
+}
+inline Stream::Write Stream::write_all(std::span<iovec> pieces, Deadline deadline) {
+  return {*this, pieces, deadline};
+}
+inline Stream::Readable Stream::readable(Deadline deadline) { return {*this, deadline}; }
+inline Stream::Closed Stream::until_closed() { return Closed(*this); }
+
+}  // namespace egret::net
