@@ -1,6 +1,8 @@
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policy/address.h"
@@ -23,29 +25,59 @@ struct AddressContext {
   std::vector<Endpoint> own_listeners;  // wildcard listeners expanded to every local address
 };
 
+// What a built-in entry says of its addresses.
+enum class Effect : uint8_t {
+  permit,  // globally reachable: no entry of its own, and no shorter built-in entry counts
+  deny,
+  inside,  // says nothing itself; the IPv4 inside decides
+};
+
+// A row of the built-in table.
+struct RegistryEntry {
+  std::string_view prefix;  // "10.0.0.0/8"
+  Effect effect = Effect::deny;
+  std::string_view registry;   // "IANA IPv4 special-purpose", "cloud-metadata", …
+  std::string_view name;       // as the registry has it
+  std::string_view reference;  // "[RFC1918]", may be empty
+};
+std::span<const RegistryEntry> builtin_entries();
+
 // The judgement of one address and why.
 struct Classification {
   bool permitted = false;
   std::string entry;   // the deciding entry: "10.0.0.0/8", or empty when no entry has the address
-  std::string source;  // "IANA IPv4 special-purpose: Private-Use [RFC1918]",
-                       // "addresses.allow", "cloud-metadata: AWS …", "Egret's own listener", …
-  // The IPv4 address that decided, when one was found inside an IPv6 one, and how: "NAT64",
-  // "IPv4-mapped", "6to4", "Teredo server", "Teredo client", "ISATAP", …
+  std::string source;  // "Private-Use [RFC1918] (IANA IPv4 special-purpose)", "addresses.allow",
+                       // "addresses.deny", "AWS … (cloud-metadata)", "Egret's own listener", …
+  // The IPv4 address that decided, when one was found inside an IPv6 one, and how:
+  // "10.0.0.1 (IPv4-mapped)", "10.0.0.1 (NAT64)", "(6to4)", "(Teredo client)", "(ISATAP)", …
   std::string inside;
+  // What an operator could change to permit a refused address; empty when nothing can.
+  std::string remedy;
 };
 
 // Judges one endpoint by the longest matching prefix over the built-in registries and `policy`'s
-// entries; deny wins a tie. Pure: same arguments, same answer.
+// entries. Pure: same arguments, same answer.
 //   Built in, in policy/address_registry.cc, one table: the IANA IPv4 and IPv6 Special-Purpose
 //   Address Registries (entries that are not globally reachable are denied, those that are stay
 //   permitted), multicast, ::/8, everything outside 2000::/3, deprecated ranges (192.88.99.0/24,
-//   fec0::/10, 3ffe::/16 is permitted as ordinary), and cloud-metadata addresses, which yield
-//   only to an `allow` entry of exactly that address.
-//   IPv6 that carries an IPv4 (mapped, compatible, SIIT, NAT64 well-known, local and configured,
-//   6to4, Teredo server and client, ISATAP) is permitted only if the IPv4 inside is permitted by
-//   the same policy and port, and the outer form itself is not denied.
-//   An own listener is denied whatever `allow` says.
+//   fec0::/10; 3ffe::/16 is permitted as ordinary), and cloud-metadata addresses.
+//   Of equally long entries `deny` wins over `allow`, and both over the built-in one: an operator
+//   who writes 10.0.0.0/8 has named exactly that range. Since cloud-metadata entries are single
+//   addresses, they yield only to an `allow` entry of exactly that address. A built-in *permit*
+//   only lifts shorter built-in denials; it never competes with an operator's `deny`, so
+//   `deny: ["::/0"]` means what it says.
+//   IPv6 that carries an IPv4 (policy/inside_address.h) is permitted only if every IPv4 inside is
+//   permitted by the same policy and port, and the outer form itself is not denied. The mapped
+//   and NAT64 forms (well-known and configured prefixes) have no say of their own: allowing
+//   10.0.0.0/8 allows ::ffff:10.0.0.1 and 64:ff9b::10.0.0.1 too, which lead to the same host;
+//   allowing an IPv6 range never allows an IPv4 inside it.
+//   An own listener is denied whatever `allow` says, in each of these forms too. A listener on a
+//   loopback address is meant by every loopback and unspecified address with its port.
 Classification classify(const Endpoint& endpoint, const AddressPolicy& policy,
                         const AddressContext& context);
+
+// classify(…).permitted, without the words.
+bool is_permitted(const Endpoint& endpoint, const AddressPolicy& policy,
+                  const AddressContext& context);
 
 }  // namespace egret::policy

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,18 +58,21 @@ class Judge {
  public:
   Judge(Mode mode, Rule defaults, std::vector<Rule> rules, AddressContext context);
 
-  // First matching rule, else the defaults; then action, CONNECT mode, method, port, and names
-  // that no rule can allow (see below). In report mode a refusal by rule, method or port is
-  // moved to `reported`.
+  // First matching rule, else the defaults; then action, CONNECT mode or method, port, and the
+  // host's name (policy/host_names.h). In report mode a refusal by rule, method or port is moved to
+  // `reported`; one by name is not, since names are judged as addresses are.
   // Refusals: rule_denied, connect_prohibited, method_prohibited, port_prohibited,
-  //   host_prohibited (cloud-metadata and special-use names, RFC 6761/6762: judged as
-  //   addresses are, so report mode does not let them pass; `localhost` is not among them, it
-  //   has addresses, see localhost_addresses).
+  //   host_prohibited     cloud-metadata names, always; special-use names, unless a `match.hosts`
+  //                       of the rule names the host (exactly or by `*.domain`, not by `*`)
+  //   host_not_canonical  a name of one label, unless the rule names it: what it means depends on
+  //                       the search domains of whoever resolves it, so it has no single meaning
+  //   `localhost` is neither: it has an address, see localhost_addresses.
   [[nodiscard]] Verdict judge(const Ask& ask, Trace* trace = nullptr) const;
 
   // The addresses of `candidates` that may be dialled under `rule`, in the same order, duplicates
   // removed. An exact-address entry in rule.addresses.allow permits; report mode does not.
-  // Errors: address_prohibited (none may), addresses_mixed (some may not, and `mixed: deny`).
+  // Errors: address_prohibited (none may), addresses_mixed (some may not, and `mixed: deny`),
+  //   name_has_no_address (no candidates).
   [[nodiscard]] Result<PermittedAddresses> permit(const Rule& rule, uint16_t port,
                                                   std::span<const Address> candidates,
                                                   Trace* trace = nullptr) const;
@@ -84,7 +88,8 @@ class Judge {
 };
 
 // RFC 6761 6.3: `localhost` and names below it are the loopback address and are never asked of
-// DNS. Empty for every other host.
+// DNS. Empty for every other host. 127.0.0.1 alone: with ::1 beside it, an operator who allows
+// 127.0.0.1 would be refused for mixed addresses.
 std::span<const Address> localhost_addresses(const Host& host);
 
 }  // namespace egret::policy

@@ -23,6 +23,8 @@ class HostPattern {
   // `text` as written in the configuration. Errors: host_not_canonical.
   static Result<HostPattern> parse(std::string_view text);
   [[nodiscard]] bool matches(std::string_view canonical_host) const;
+  // False for `*`, true for a pattern that names a host or a domain.
+  [[nodiscard]] bool names_hosts() const { return kind_ != Kind::any; }
   [[nodiscard]] const std::string& text() const { return text_; }
   bool operator==(const HostPattern&) const = default;
 
@@ -32,10 +34,17 @@ class HostPattern {
   std::string text_ = "*";  // canonical; "*.example.com" keeps its star
 };
 
-// `/hooks/*`: `*` stands for any run of bytes, `/` too; everything else for itself.
+// `/hooks/*`: `*` stands for any run of bytes, `/` too; everything else for itself. No
+// backtracking: at most pattern × path steps.
 bool path_matches(std::string_view pattern, std::string_view path);
 
-// What a request must be for a rule to apply. An empty list matches everything.
+// The path that rules are matched against: dot segments, plain or as %2e, removed (RFC 3986
+// 5.2.4), since the destination will remove them: `/hooks/../admin` is not below `/hooks/`. What is
+// forwarded stays as it was sent.
+std::string without_dot_segments(std::string_view path);
+
+// What a request must be for a rule to apply. An empty list matches everything. CONNECT has no
+// path, so a rule with `paths` never takes it, and one with `methods` only if it lists CONNECT.
 struct Match {
   std::vector<std::string> senders;
   std::vector<HostPattern> hosts;
@@ -52,12 +61,12 @@ enum class ConnectMode : uint8_t { tunnel, deny };
 // Durations after which a phase is given up. `none` in the YAML is Duration::max().
 struct Timeouts {
   Duration resolve = std::chrono::seconds(5);
-  Duration connect = std::chrono::seconds(5);   // over all addresses of one attempt
-  Duration response = std::chrono::seconds(15); // request sent → the answer's final head
-  Duration idle = std::chrono::seconds(10);     // the longest gap between two bytes, each way;
-                                                // and how long a kept connection may stay unused
-  Duration total = std::chrono::seconds(20);    // head read → last byte of the answer
-  Duration tunnel = std::chrono::minutes(10);   // a tunnel's whole life
+  Duration connect = std::chrono::seconds(5);    // over all addresses of one attempt
+  Duration response = std::chrono::seconds(15);  // request sent → the answer's final head
+  Duration idle = std::chrono::seconds(10);      // the longest gap between two bytes, each way;
+                                                 // and how long a kept connection may stay unused
+  Duration total = std::chrono::seconds(20);     // head read → last byte of the answer
+  Duration tunnel = std::chrono::minutes(10);    // a tunnel's whole life
   bool operator==(const Timeouts&) const = default;
 };
 
@@ -76,8 +85,7 @@ struct Rule {
   Action action = Action::allow;
   AddressPolicy addresses;
   std::vector<PortRange> ports = {{80, 80}, {443, 443}};
-  std::vector<std::string> methods = {"GET",   "HEAD",   "POST",   "PUT",
-                                      "PATCH", "DELETE", "OPTIONS"};
+  std::vector<std::string> methods = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
   ConnectMode connect = ConnectMode::tunnel;
   Timeouts timeouts;
   Limits limits;

@@ -33,9 +33,9 @@ struct Authority {
 struct Url {
   Scheme scheme = Scheme::http;
   Host host;
-  uint16_t port = 0;        // never 0 once parsed
-  std::string path;         // "/…" as sent; "/" when the URL had none
-  std::string query;        // without "?"; see has_query
+  uint16_t port = 0;  // never 0 once parsed
+  std::string path;   // "/…" as sent; "/" when the URL had none
+  std::string query;  // without "?"; see has_query
   bool has_query = false;
   // What follows the request method in origin-form (RFC 9112 3.2.1): path and query, no fragment.
   [[nodiscard]] std::string origin_form() const;
@@ -49,26 +49,35 @@ struct Url {
 // Parses an absolute http or https URL (RFC 3986, RFC 9110 4.2). The one parser.
 //   `fragment`: refused in a request-target (RFC 9112 3.2.2) or, for a URL that a person typed
 //   (`egret explain`), dropped.
+//   Path and query are opaque: as sent, escapes and dot segments untouched.
+//   Port: "host:" means the scheme's default (RFC 9110 4.2.1); a leading zero is refused, since
+//   no sender writes one.
 // Errors:
 //   url_malformed       not absolute, other scheme, no host, userinfo, bad port, backslash, space,
 //                       control or non-ASCII byte, fragment where it is not allowed
-//   host_not_canonical  a host with no single meaning: numbers that are not a strict dotted quad
-//                       (last label numeric), %-escapes, zone id, brackets around anything but
-//                       IPv6, empty or over-long label, over-long name, letters no DNS name has,
-//                       invalid A-label
+//   host_not_canonical  a host with no single meaning: numbers that are not a strict dotted quad,
+//                       %-escapes, zone id, brackets around anything but IPv6, empty or over-long
+//                       label, over-long name, a hyphen at a label's end, letters no DNS name has,
+//                       invalid A-label.
+//                       A name whose last label begins with a digit is such a number: every
+//                       top-level domain begins with a letter (RFC 1123 2.1), and inet_aton, the
+//                       WHATWG parser and c-ares each read `0x7f.1`, `010.0.0.1`, `1.2.3.4.` or
+//                       `127.0x1` in their own way.
+//   One trailing dot is dropped from a name; `_` is taken as a letter (SRV, DKIM and sloppy hosts).
 enum class Fragment : uint8_t { refuse, drop };
 Result<Url> parse_url(std::string_view text, Fragment fragment = Fragment::refuse);
 
-// Parses CONNECT's authority-form, `host:port` and nothing else; the port is required
-// (RFC 9110 9.3.6). Errors as parse_url.
+// Parses CONNECT's authority-form, `host:port` and nothing else; the port is required and not
+// empty (RFC 9110 9.3.6). Errors as parse_url.
 Result<Authority> parse_authority(std::string_view text);
 
-// Parses a Host field value: host, and a port when there is one (0 otherwise).
+// Parses a Host field value: host, and a port when there is one (0 otherwise, and for "host:").
 // Errors as parse_url.
 Result<Authority> parse_host_header(std::string_view text);
 
 // Canonicalises a host from a configuration file, where U-labels are welcome (IDNA2008, UTS 46
-// non-transitional by libidn2). Errors: host_not_canonical.
+// non-transitional by libidn2) and an IPv6 address may stand with or without brackets. Letters
+// that map to an IP address are not one. Errors: host_not_canonical.
 Result<Host> canonical_host(std::string_view text);
 
 }  // namespace egret::policy
