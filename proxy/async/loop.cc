@@ -84,8 +84,8 @@ Loop::~Loop() {
 }
 
 FdWatch Loop::watch(int fd, FdHandler& handler) {
-  event* watched = event_new(base_, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
-                             &on_fd, &handler);
+  event* watched =
+      event_new(base_, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, &on_fd, &handler);
   if (watched == nullptr || event_add(watched, nullptr) != 0) {
     if (watched != nullptr) event_free(watched);
     throw std::runtime_error("cannot watch a descriptor");
@@ -95,8 +95,7 @@ FdWatch Loop::watch(int fd, FdHandler& handler) {
 
 FdWatch Loop::watch_level(int fd, Interest interest, FdHandler& handler) {
   const int what = (interest.read ? EV_READ : 0) | (interest.write ? EV_WRITE : 0);
-  event* watched =
-      event_new(base_, fd, static_cast<short>(what | EV_PERSIST), &on_fd, &handler);
+  event* watched = event_new(base_, fd, static_cast<short>(what | EV_PERSIST), &on_fd, &handler);
   if (watched == nullptr || event_add(watched, nullptr) != 0) {
     if (watched != nullptr) event_free(watched);
     throw std::runtime_error("cannot watch a descriptor");

@@ -43,6 +43,10 @@ class Stream {
   virtual void shutdown_write() = 0;
   // Makes the coming close a RST: what was sent must not be taken for whole.
   virtual void abort_on_close() = 0;
+  // Asks the kernel whether an idle connection is still open with nothing to read. One call.
+  virtual bool looks_alive() = 0;
+  // False when bytes, or the peer's FIN, are known to be waiting. No call: what the edges told.
+  [[nodiscard]] bool quiet() const { return !maybe_readable_ && !peer_closed_; }
   // The peer has closed its side or reset, as far as is known without reading. Bytes may be left.
   [[nodiscard]] bool peer_closed() const { return peer_closed_; }
 
@@ -56,6 +60,10 @@ class Stream {
   // Waits until a read would not block, without holding a buffer meanwhile. May be wrong in the
   // harmless direction. True when readable, false when the deadline came first.
   Readable readable(Deadline deadline);
+  // Ends a readable() wait as if its deadline had come: the loop has other plans.
+  void nudge() {
+    if (readable_waiter_ != nullptr) async::Scheduler::current().ready().post(*readable_waiter_);
+  }
   // `co_await stream.until_closed()`: goes on when the peer closes or resets while nobody reads.
   class Closed;
   Closed until_closed();
@@ -71,8 +79,8 @@ class Stream {
   Write* writer_ = nullptr;
   async::ReadyNode* readable_waiter_ = nullptr;
   async::ReadyNode* closed_waiter_ = nullptr;
-  async::Timer read_timer_;  // stays in the heap between operations: see Timer
-  bool maybe_readable_ = true;  // false only after `blocked` or a short read
+  async::Timer read_timer_;     // stays in the heap between operations: see Timer
+  bool maybe_readable_ = false;  // an edge came, and no `blocked` or short read since
   bool peer_closed_ = false;
 };
 

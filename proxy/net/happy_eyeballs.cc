@@ -1,0 +1,74 @@
+#include "proxy/net/happy_eyeballs.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "proxy/async/task_set.h"
+#include "proxy/async/wait.h"
+
+namespace egret::net {
+namespace {
+
+// What the attempts of one connect() share.
+struct Race {
+  explicit Race(Dialer& with) : dialer(with) {}
+  Dialer& dialer;
+  std::optional<Connection> winner;
+  Failure failure{Reason::connection_failed, "no address was tried"};
+  size_t running = 0;
+  async::Event progress;
+  async::TaskSet attempts;  // last: cancelled first
+};
+
+async::Task<void> attempt(Race& race, policy::PermittedAddress address, Deadline deadline) {
+  Result<std::unique_ptr<Stream>> dialled = co_await race.dialer.dial(address, deadline);
+  --race.running;
+  if (!dialled) {
+    race.failure = std::move(dialled.error());
+  } else if (!race.winner) {
+    race.winner = Connection{std::move(*dialled), address.endpoint()};
+  }
+  race.progress.set();
+}
+
+}  // namespace
+
+policy::PermittedAddresses interleave(policy::PermittedAddresses addresses) {
+  policy::PermittedAddresses mixed;
+  mixed.reserve(addresses.size());
+  const auto is_v6 = [](const policy::PermittedAddress& address) {
+    return !address.endpoint().address.is_v4();
+  };
+  auto v4 = std::stable_partition(addresses.begin(), addresses.end(), is_v6);
+  auto v6 = addresses.begin();
+  const auto v6_end = v4;
+  while (v6 != v6_end || v4 != addresses.end()) {
+    if (v6 != v6_end) mixed.push_back(*v6++);
+    if (v4 != addresses.end()) mixed.push_back(*v4++);
+  }
+  return mixed;
+}
+
+async::Task<Result<Connection>> HappyEyeballs::connect(policy::PermittedAddresses addresses,
+                                                       Deadline deadline) {
+  Race race(dialer_);
+  const policy::PermittedAddresses order = interleave(std::move(addresses));
+  size_t started = 0;
+  while (true) {
+    if (started < order.size()) {
+      ++race.running;
+      const policy::PermittedAddress next = order[started++];
+      race.attempts.spawn(attempt(race, next, deadline));
+    }
+    if (race.winner) co_return std::move(*race.winner);
+    if (race.running == 0 && started == order.size()) co_return Unexpected(race.failure);
+    if (race.running == 0) continue;  // that one failed at once: the next need not wait
+    const TimePoint now = async::Scheduler::current().now();
+    const Deadline pause = started < order.size() ? deadline_after(now, kAttemptDelay) : kNever;
+    race.progress.clear();
+    // Each attempt keeps to the deadline itself, so this wait ends with the last of them.
+    co_await race.progress.wait(pause);
+  }
+}
+
+}  // namespace egret::net

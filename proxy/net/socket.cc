@@ -1,0 +1,106 @@
+#include "proxy/net/socket.h"
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace egret::net {
+namespace {
+
+Io failure() {
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return {.status = Io::Status::blocked};
+  return {.status = Io::Status::failed, .error = errno};
+}
+
+}  // namespace
+
+Fd::~Fd() {
+  if (fd_ >= 0) close(fd_);
+}
+
+SocketAddress SocketAddress::of(const policy::Endpoint& endpoint) {
+  SocketAddress address;
+  const auto& bytes = endpoint.address.bytes();
+  if (endpoint.address.is_v4()) {
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(endpoint.port);
+    std::memcpy(&v4->sin_addr, bytes.data(), 4);
+    address.length = sizeof *v4;
+  } else {
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(endpoint.port);
+    std::memcpy(&v6->sin6_addr, bytes.data(), 16);
+    address.length = sizeof *v6;
+  }
+  return address;
+}
+
+std::optional<policy::Endpoint> SocketAddress::endpoint() const {
+  if (storage.ss_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&storage);
+    std::array<uint8_t, 4> bytes;
+    std::memcpy(bytes.data(), &v4->sin_addr, 4);
+    return policy::Endpoint{policy::Address::v4(bytes), ntohs(v4->sin_port)};
+  }
+  if (storage.ss_family != AF_INET6) return std::nullopt;
+  const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&storage);
+  if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+    std::array<uint8_t, 4> bytes;
+    std::memcpy(bytes.data(), v6->sin6_addr.s6_addr + 12, 4);
+    return policy::Endpoint{policy::Address::v4(bytes), ntohs(v6->sin6_port)};
+  }
+  std::array<uint8_t, 16> bytes;
+  std::memcpy(bytes.data(), &v6->sin6_addr, 16);
+  return policy::Endpoint{policy::Address::v6(bytes), ntohs(v6->sin6_port)};
+}
+
+SocketStream::SocketStream(async::Loop& loop, Fd fd)
+    : fd_(std::move(fd)), watch_(loop.watch(fd_.get(), *this)) {}
+
+SocketStream::~SocketStream() = default;
+
+Io SocketStream::try_read(std::span<char> buffer) {
+  const ssize_t got = read(fd_.get(), buffer.data(), buffer.size());
+  if (got > 0) return {.bytes = static_cast<size_t>(got)};
+  if (got == 0) return {.status = Io::Status::closed};
+  return failure();
+}
+
+Io SocketStream::try_write(std::span<const iovec> pieces) {
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces.data());
+  message.msg_iovlen = std::min<size_t>(pieces.size(), IOV_MAX);
+  const ssize_t put = sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  if (put >= 0) return {.bytes = static_cast<size_t>(put)};
+  return failure();
+}
+
+void SocketStream::shutdown_write() { shutdown(fd_.get(), SHUT_WR); }
+
+void SocketStream::abort_on_close() {
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+bool SocketStream::looks_alive() {
+  char byte;
+  const ssize_t got = recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+void SocketStream::on_edges(Edges edges) {
+  if (edges.writable) on_writable();
+  if (edges.peer_closed) {
+    on_peer_closed();
+  } else if (edges.readable) {
+    on_readable();
+  }
+}
+
+}  // namespace egret::net
