@@ -9,7 +9,7 @@
 namespace egret::http {
 
 // Takes a message's content out of its framing, incrementally and without copying.
-//   Strict chunked coding (RFC 9112 7.1): CRLF only; 1 to 16 hex digits and no overflow; chunk
+//   Strict chunked coding (RFC 9112 7.1): CRLF only; 1 to 16 hex digits, below 2^63; chunk
 //   extensions are checked (token, "=", token or quoted-string; at most 256 bytes a line in all)
 //   and dropped; trailer fields are checked as fields are, limited to 4 KiB in all, and dropped
 //   (RFC 9110 6.5.1 lets an intermediary discard them).
@@ -23,7 +23,8 @@ class BodyDecoder {
     std::string_view content;  // a piece of `in`; may be empty while consumed > 0
   };
   // Consumes a prefix of `in`; call until done() or `in` is used up. Never consumes a byte that
-  // is not this message's. Errors: request_malformed (the caller maps it for answers).
+  // is not this message's. Errors: request_malformed (the caller maps it for answers); after one,
+  // every further call fails.
   Result<Step> next(std::string_view in);
 
   [[nodiscard]] bool done() const;
@@ -33,14 +34,40 @@ class BodyDecoder {
   [[nodiscard]] Framing framing() const { return framing_; }
 
  private:
+  // In the order of chunk_byte's and trailer_byte's; see next.
   enum class State : uint8_t {
-    size_first, size, ext_start, ext_name, ext_value_start, ext_token, ext_quoted, ext_escape,
-    ext_after_quoted, size_lf, data, data_cr, data_lf, trailer_start, trailer_name,
-    trailer_value, trailer_lf, end_lf, done
+    size_first,
+    size,
+    ext_start,
+    ext_name,
+    ext_value_start,
+    ext_token,
+    ext_quoted,
+    ext_escape,
+    ext_after_quoted,
+    size_lf,
+    data,
+    data_cr,
+    data_lf,
+    failed,
+    trailer_start,
+    trailer_name,
+    trailer_value,
+    trailer_lf,
+    end_lf,
+    done
   };
+  // The part of `in` that is content; at least one byte of it is.
+  std::string_view take(std::string_view in);
+  // One byte of the framing; what is wrong with it, or nullptr.
+  const char* chunk_byte(char c);
+  const char* size_byte(char c);
+  const char* extension_byte(char c);
+  const char* trailer_byte(char c);
+
   Framing framing_;
   State state_ = State::done;
-  uint64_t left_ = 0;     // of the chunk or of Kind::length
+  uint64_t left_ = 0;  // of the chunk or of Kind::length
   uint32_t digits_ = 0;
   uint32_t line_bytes_ = 0;  // of extensions, then of trailers
 };
