@@ -5,10 +5,9 @@
 #include <vector>
 
 namespace egret::text {
-namespace {
 
-// Length of the well-formed UTF-8 sequence at the front (RFC 3629), or 0.
 size_t utf8_length(std::string_view text) {
+  if (text.empty()) return 0;
   const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const auto continues = [&](size_t i) { return i < text.size() && (at(i) & 0xC0) == 0x80; };
   const unsigned char lead = at(0);
@@ -26,8 +25,6 @@ size_t utf8_length(std::string_view text) {
   const bool beyond = lead == 0xF4 && at(1) >= 0x90;
   return !overlong && !beyond && continues(2) && continues(3) ? 4 : 0;
 }
-
-}  // namespace
 
 bool equals_ignore_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -86,6 +83,24 @@ void append_json(std::string& out, std::string_view text) {
     }
     text.remove_prefix(taken);
   }
+}
+
+std::string base64(std::string_view bytes) {
+  static constexpr char kAlphabet[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const std::string_view group = bytes.substr(i, 3);
+    uint32_t bits = 0;
+    for (size_t j = 0; j < 3; ++j) {
+      bits = bits << 8 | (j < group.size() ? static_cast<unsigned char>(group[j]) : 0U);
+    }
+    for (size_t j = 0; j < 4; ++j) {
+      out += j <= group.size() ? kAlphabet[bits >> (18 - 6 * j) & 63] : '=';
+    }
+  }
+  return out;
 }
 
 size_t edit_distance(std::string_view a, std::string_view b) {

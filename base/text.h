@@ -21,11 +21,19 @@ std::string_view trim(std::string_view text);
 // All of `digits` as an unsigned decimal; nothing when empty, not digits, or above `max`.
 std::optional<uint64_t> parse_decimal(std::string_view digits, uint64_t max = UINT64_MAX);
 
-// `text` with every byte outside printable ASCII, and backslash, as \xNN: safe in a log or terminal.
+// `text` with every byte outside printable ASCII, and backslash, as \xNN: safe in a log or
+// terminal.
 std::string printable(std::string_view text, size_t max = 200);
 
 // Appends `text` as the inside of a JSON string (RFC 8259); bytes that are not UTF-8 become U+FFFD.
 void append_json(std::string& out, std::string_view text);
+
+// The length of the well-formed UTF-8 sequence (RFC 3629) that `text` begins with; 0 when it begins
+// with none.
+size_t utf8_length(std::string_view text);
+
+// RFC 4648 section 4, with padding.
+std::string base64(std::string_view bytes);
 
 // The number of single-character edits between two words (Levenshtein): "did you mean".
 size_t edit_distance(std::string_view a, std::string_view b);

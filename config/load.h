@@ -22,8 +22,9 @@ struct Diagnostic {
   int line = 0;    // from 1; 0: the file as a whole
   int column = 0;  // from 1
   std::string message;
-  std::string excerpt;  // the source line, empty when there is none
+  std::string excerpt;  // the source line; empty when there is none or it holds a secret
   int width = 1;        // of the underline
+  // The lines above, without a final line end; the first alone when there is no excerpt.
   [[nodiscard]] std::string to_string() const;
 };
 
@@ -39,6 +40,8 @@ class SecretSource {
   // The contents without one trailing newline, or why not (one sentence, never the contents).
   virtual std::string read_file(const std::string& path, std::string& error) = 0;
   virtual std::string read_env(const std::string& name, std::string& error) = 0;
+  // What is unsafe about the file, such as who may read it; empty when nothing is.
+  virtual std::string file_warning(const std::string& /*path*/) { return {}; }
 };
 SecretSource& system_secrets();
 

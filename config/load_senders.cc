@@ -1,0 +1,154 @@
+// senders: who may send, and how Egret knows.
+#include <algorithm>
+
+#include "base/text.h"
+#include "config/scalars.h"
+#include "config/schema.h"
+#include "config/secrets.h"
+#include "config/sections.h"
+
+namespace egret::config {
+namespace {
+
+using policy::Sender;
+
+bool has_control_byte(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+}
+
+void read_basic(const Mapping& mapping, Sender& sender, SecretSource& secrets) {
+  const bool named = mapping.scalar("username", sender.username, parse_username);
+  if (!mapping.has("username")) mapping.error("username", "credentials: a username is needed");
+  if (!mapping.has("password")) mapping.error("password", "credentials: a password is needed");
+  const std::optional<Secret> password = read_secret(mapping, "password", secrets);
+  if (!named || !password) return;
+  if (has_control_byte(password->reveal())) {
+    mapping.error("password", "password: it has a control byte, such as a line end in the middle");
+    return;
+  }
+  sender.scheme = Sender::Scheme::basic;
+  std::string pair = sender.username + ":";
+  pair += password->reveal();
+  sender.credentials = Secret(text::base64(pair));
+}
+
+void read_bearer(const Mapping& mapping, Sender& sender, SecretSource& secrets) {
+  std::optional<Secret> token = read_secret(mapping, "token", secrets);
+  if (!token) return;
+  if (!is_token68(token->reveal())) {
+    mapping.error("token",
+                  "token: no bearer token has such bytes (RFC 6750); letters, digits and "
+                  "\"-._~+/\", then \"=\"");
+    return;
+  }
+  sender.scheme = Sender::Scheme::bearer;
+  sender.credentials = std::move(*token);
+}
+
+void read_credentials(const Mapping& mapping, Sender& sender, SecretSource& secrets) {
+  const bool basic = mapping.has("username") || mapping.has("password");
+  const bool bearer = mapping.has("token");
+  if (basic && bearer) {
+    mapping.error("token", "credentials: a token, or a username and password; not both");
+  } else if (bearer) {
+    read_bearer(mapping, sender, secrets);
+  } else if (basic) {
+    read_basic(mapping, sender, secrets);
+  } else {
+    mapping.error("",
+                  "credentials: write {username: …, password: {file: path}} or "
+                  "{token: {file: path}}");
+  }
+}
+
+// Listeners by what they are, not how they are spelt: [0:0::1]:80 is [::1]:80.
+void read_sender_listeners(const Mapping& mapping, const std::vector<Listener>& known,
+                           Sender& sender) {
+  std::vector<ListenAddress> wanted;
+  std::vector<Span> spans;
+  if (!mapping.list("listeners", wanted, parse_listen_address, &spans)) return;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const auto same = std::find_if(known.begin(), known.end(), [&](const Listener& listener) {
+      return listener.address.endpoint == wanted[i].endpoint &&
+             listener.address.unix_path == wanted[i].unix_path;
+    });
+    if (same != known.end()) {
+      sender.listeners.push_back(same->address.name);
+      continue;
+    }
+    std::string message = "listeners: no listener has the address " + in_quotes(wanted[i].name);
+    std::vector<std::string_view> names;
+    for (const Listener& listener : known) names.push_back(listener.address.name);
+    if (const auto near = nearest(wanted[i].name, names); !near.empty()) {
+      message += "; did you mean " + in_quotes(near) + "?";
+    }
+    mapping.diagnostics().error(spans[i], message);
+  }
+}
+
+void check_kinds(const Mapping& mapping, const Sender& sender) {
+  if (!mapping.has("credentials") && !mapping.has("networks") && !mapping.has("listeners")) {
+    mapping.error("name",
+                  "sender: nothing says who this is, so it would be everyone; give it "
+                  "credentials, networks or listeners");
+  }
+  mapping.not_empty("networks", "an empty list is nobody's network; leave the key out");
+  mapping.not_empty("listeners", "an empty list is no listener; leave the key out");
+  const bool only_unix =
+      !sender.listeners.empty() &&
+      std::all_of(sender.listeners.begin(), sender.listeners.end(),
+                  [](const std::string& name) { return name.starts_with("unix:"); });
+  if (only_unix && !sender.networks.empty()) {
+    mapping.warning("networks",
+                    "networks: nobody can be this sender; a connection to a Unix socket comes from "
+                    "no network");
+  }
+}
+
+Sender read_sender(const Mapping& mapping, const Settings& settings, SecretSource& secrets) {
+  Sender sender;
+  mapping.scalar("name", sender.name, parse_name);
+  if (!mapping.has("name")) mapping.error("name", "sender: a name is needed");
+  mapping.list("networks", sender.networks, parse_prefix);
+  read_sender_listeners(mapping, settings.listeners, sender);
+  if (const auto credentials = mapping.mapping("credentials")) {
+    read_credentials(*credentials, sender, secrets);
+  }
+  check_kinds(mapping, sender);
+  return sender;
+}
+
+void check_unique(const Mapping& mapping, const Sender& sender,
+                  const std::vector<Sender>& earlier) {
+  for (const Sender& other : earlier) {
+    if (!sender.name.empty() && other.name == sender.name) {
+      mapping.error("name",
+                    "name: an earlier sender is called " + in_quotes(sender.name) + " already");
+    }
+    if (!sender.username.empty() && other.username == sender.username) {
+      mapping.error("name", "sender: " + in_quotes(other.name) + " has the username " +
+                                in_quotes(sender.username) + " already");
+    }
+  }
+}
+
+}  // namespace
+
+void read_senders(const Mapping& root, Settings& settings, SecretSource& secrets) {
+  std::vector<Sender> senders;
+  std::vector<Span> names;
+  for (const Mapping& mapping : root.mappings("senders", "sender")) {
+    Sender sender = read_sender(mapping, settings, secrets);
+    check_unique(mapping, sender, senders);
+    names.push_back(mapping.span("name"));
+    senders.push_back(std::move(sender));
+  }
+  // After an error a sender may lack what would have told it from the others.
+  if (!root.diagnostics().has_errors()) {
+    warn_unreachable_senders(senders, names, root.diagnostics());
+  }
+  settings.senders = policy::Senders(std::move(senders));
+}
+
+}  // namespace egret::config

@@ -1,0 +1,147 @@
+#pragma once
+
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/diagnostics.h"
+#include "config/document.h"
+
+namespace egret::config {
+
+// Mapping reads one YAML mapping into C++ values. What is wrong goes to the diagnostics and leaves
+// the value as it was, so that reading goes on and every mistake is found at once.
+//   Keys that schema.cc does not have at `path`, and repeated keys, are reported on construction.
+//   Every reader returns true when the key was there and good.
+//   Parsers: std::optional<T>(std::string_view text, std::string& why), see scalars.h.
+class Mapping {
+ public:
+  // `name` is what messages call it. `node` must outlive this.
+  Mapping(const Node& node, Span where, std::string name, std::string path,
+          Diagnostics& diagnostics);
+
+  // The key's value; null when the key is not there, or has no value (which was reported).
+  [[nodiscard]] const Node* find(std::string_view key) const;
+  [[nodiscard]] bool has(std::string_view key) const { return find(key) != nullptr; }
+  // Where the key's value is, or the mapping when the key is not there.
+  [[nodiscard]] Span span(std::string_view key) const;
+  [[nodiscard]] Span where() const { return where_; }
+  [[nodiscard]] Diagnostics& diagnostics() const { return diagnostics_; }
+
+  template <typename T, typename Parse>
+  bool scalar(std::string_view key, T& out, Parse parse) const {
+    const Node* node = find(key);
+    return node != nullptr && element(key, *node, out, parse);
+  }
+
+  // A list of scalars; replaces `out`. `spans`: where each element stands.
+  template <typename T, typename Parse>
+  bool list(std::string_view key, std::vector<T>& out, Parse parse,
+            std::vector<Span>* spans = nullptr) const {
+    const std::vector<Node>* items = list_items(key);
+    if (items == nullptr) return false;
+    std::vector<T> read;
+    bool good = true;
+    std::map<std::string_view, int> seen;
+    for (const Node& item : *items) {
+      T value;
+      if (!element(key, item, value, parse)) {
+        good = false;
+      } else if (note_repeated(key, item, seen)) {
+        read.push_back(std::move(value));
+        if (spans != nullptr) spans->push_back(item.span);
+      }
+    }
+    if (good) out = std::move(read);
+    return good;
+  }
+
+  // One of a few words.
+  template <typename T>
+  bool choice(std::string_view key, T& out,
+              std::initializer_list<std::pair<std::string_view, T>> words) const {
+    std::vector<std::string_view> names;
+    for (const auto& [word, value] : words) names.push_back(word);
+    return scalar(key, out, [&](std::string_view text, std::string& why) -> std::optional<T> {
+      for (const auto& [word, value] : words) {
+        if (word == text) return value;
+      }
+      why = not_one_of(text, names);
+      return std::nullopt;
+    });
+  }
+
+  // `true` or `false`, not in quotes.
+  bool boolean(std::string_view key, bool& out) const;
+  // A whole number from `least` to `most`, not in quotes.
+  bool count(std::string_view key, uint32_t& out, uint32_t least, uint32_t most) const;
+
+  // The mapping at `key`; nothing when it is not there.
+  [[nodiscard]] std::optional<Mapping> mapping(std::string_view key) const;
+  // The mappings of the list at `key`. `noun` is what one is called: "sender".
+  [[nodiscard]] std::vector<Mapping> mappings(std::string_view key, std::string_view noun) const;
+  // False, and an error, when the list at `key` is there and empty: `why` says what to do.
+  bool not_empty(std::string_view key, std::string_view why) const;
+
+  void error(std::string_view key, const std::string& message) const;
+  void warning(std::string_view key, const std::string& message) const;
+
+ private:
+  struct Field {
+    const Node* key;
+    const Node* value;
+  };
+  template <typename T, typename Parse>
+  bool element(std::string_view key, const Node& node, T& out, Parse parse) const {
+    if (!expect_scalar(key, node)) return false;
+    std::string why;
+    auto value = parse(std::string_view(node.text), why);
+    if (value) {
+      out = std::move(*value);
+    } else {
+      diagnostics_.error(node.span, std::string(key) + ": " + why);
+    }
+    return value.has_value();
+  }
+  void take(const Node& key, const Node& value);
+  bool expect_scalar(std::string_view key, const Node& node) const;
+  bool expect_unquoted(std::string_view key, std::string_view noun) const;
+  const std::vector<Node>* list_items(std::string_view key) const;
+  bool note_repeated(std::string_view key, const Node& item,
+                     std::map<std::string_view, int>& seen) const;
+  static std::string not_one_of(std::string_view text, const std::vector<std::string_view>& words);
+
+  std::map<std::string, Field, std::less<>> fields_;
+  Span where_;
+  std::string name_;
+  std::string path_;
+  Diagnostics& diagnostics_;
+};
+
+// Parsers made of parsers.
+
+// `none` besides what `parse` takes: Duration::max().
+template <typename Parse>
+auto or_none(Parse parse) {
+  return [parse](std::string_view text, std::string& why) -> decltype(parse(text, why)) {
+    if (text == "none") return Duration::max();
+    return parse(text, why);
+  };
+}
+
+// A quantity from `least` to `most`; `print` turns either into text.
+template <typename T, typename Parse, typename Print>
+auto between(T least, T most, Parse parse, Print print) {
+  return [=](std::string_view text, std::string& why) -> std::optional<T> {
+    const std::optional<T> value = parse(text, why);
+    if (!value || (*value >= least && *value <= most)) return value;
+    why = in_quotes(text) + " is out of range; from " + print(least) + " to " + print(most);
+    return std::nullopt;
+  };
+}
+
+}  // namespace egret::config

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "config/settings.h"
+#include "policy/rules.h"
+
+namespace egret::config {
+
+// What a scalar's text means. Each returns nothing for any other text, and says in `why` what is
+// wrong and what to write instead, as the end of a sentence that begins with the key.
+
+// "250ms", "5s", "10m", "3d", "2h": one whole number and one unit, at most 365 days.
+std::optional<Duration> parse_duration(std::string_view text, std::string& why);
+// "0B", "64KiB", "1MiB", "10GiB", "1TiB": one whole number and one unit, at most 1 PiB.
+std::optional<uint64_t> parse_size(std::string_view text, std::string& why);
+// "20000": digits only, no sign, no leading zero.
+std::optional<uint64_t> parse_count(std::string_view text, std::string& why);
+
+// "443": digits only, no leading zero; 0 to 65535.
+std::optional<uint16_t> parse_port(std::string_view text);
+// "443" or "8000-8999", from 1 to 65535.
+std::optional<policy::PortRange> parse_ports(std::string_view text, std::string& why);
+// "10.0.0.0/8", "2001:db8::/32", "192.0.2.1".
+std::optional<policy::Prefix> parse_prefix(std::string_view text, std::string& why);
+// A name server: "127.0.0.1:5353", "[::1]:53"; without a port, port 53.
+std::optional<policy::Endpoint> parse_server(std::string_view text, std::string& why);
+// "127.0.0.1:4750", "[::1]:0", "unix:/run/egret/egret.sock".
+std::optional<ListenAddress> parse_listen_address(std::string_view text, std::string& why);
+
+// The name of a sender or rule: letters, digits, '.', '_', '-', at most 64, the first no sign.
+std::optional<std::string> parse_name(std::string_view text, std::string& why);
+// RFC 7617: no colon, no control byte.
+std::optional<std::string> parse_username(std::string_view text, std::string& why);
+// RFC 9110 section 9.1: a token; methods are case-sensitive.
+std::optional<std::string> parse_method(std::string_view text, std::string& why);
+// "/hooks/*": a path as requests send it, `*` for any run of bytes.
+std::optional<std::string> parse_path_pattern(std::string_view text, std::string& why);
+std::optional<policy::HostPattern> parse_host_pattern(std::string_view text, std::string& why);
+
+// RFC 6750 `b64token`: what may stand behind "Bearer ".
+bool is_token68(std::string_view text);
+
+// As a person writes it: "1m", "1500ms"; "none" for Duration::max().
+std::string duration_text(Duration duration);
+std::string size_text(uint64_t bytes);
+
+}  // namespace egret::config

@@ -1,0 +1,146 @@
+#include "config/schema.h"
+
+#include <array>
+
+#include "base/text.h"
+
+namespace egret::config {
+namespace {
+
+constexpr std::array kKeys = std::to_array<std::string_view>({
+    "listeners",
+    "listeners.address",
+    "listeners.max_connections",
+    "admin",
+    "admin.address",
+    "admin.token",
+    "workers",
+    "mode",
+    "log",
+    "log.format",
+    "log.level",
+    "log.access",
+    "log.detail",
+    "resolver",
+    "resolver.servers",
+    "resolver.timeout",
+    "resolver.tries",
+    "resolver.hosts_file",
+    "resolver.cache",
+    "resolver.cache.entries",
+    "resolver.cache.min_ttl",
+    "resolver.cache.max_ttl",
+    "resolver.cache.negative_ttl",
+    "resolver.nat64_prefixes",
+    "senders",
+    "senders.name",
+    "senders.credentials",
+    "senders.credentials.username",
+    "senders.credentials.password",
+    "senders.credentials.token",
+    "senders.networks",
+    "senders.listeners",
+    "defaults",
+    "defaults.action",
+    "defaults.addresses",
+    "defaults.addresses.allow",
+    "defaults.addresses.deny",
+    "defaults.addresses.mixed",
+    "defaults.ports",
+    "defaults.methods",
+    "defaults.connect",
+    "defaults.timeouts",
+    "defaults.timeouts.resolve",
+    "defaults.timeouts.connect",
+    "defaults.timeouts.response",
+    "defaults.timeouts.idle",
+    "defaults.timeouts.total",
+    "defaults.timeouts.tunnel",
+    "defaults.limits",
+    "defaults.limits.request_body",
+    "defaults.limits.response_body",
+    "defaults.limits.headers",
+    "defaults.limits.in_flight_per_host",
+    "rules",
+    "rules.name",
+    "rules.match",
+    "rules.match.senders",
+    "rules.match.hosts",
+    "rules.match.ports",
+    "rules.match.methods",
+    "rules.match.paths",
+});
+
+// `key` below `path`, or empty: ("a.b.c", "a") → "b.c".
+std::string_view below(std::string_view key, std::string_view path) {
+  if (path.empty()) return key;
+  if (!key.starts_with(path) || key.size() <= path.size() || key[path.size()] != '.') return {};
+  return key.substr(path.size() + 1);
+}
+
+// "rules.timeouts" is spelled "defaults.timeouts" in the table.
+std::string as_defaults(std::string_view path) {
+  if (path == "rules") return "defaults";
+  const std::string_view rest = below(path, "rules");
+  return rest.empty() ? std::string() : "defaults." + std::string(rest);
+}
+
+// Calls `visit` with each key below `path`, relative to it.
+template <typename Visit>
+void each_below(std::string_view path, Visit visit) {
+  const std::string other = as_defaults(path);
+  for (const std::string_view key : kKeys) {
+    if (const auto rest = below(key, path); !rest.empty()) visit(rest);
+    if (other.empty()) continue;
+    if (const auto rest = below(key, other); !rest.empty()) visit(rest);
+  }
+}
+
+// How many edits a person may be away: a short word is easily near to everything.
+size_t tolerance(std::string_view word) {
+  if (word.size() <= 4) return 1;
+  return word.size() <= 8 ? 2 : 3;
+}
+
+constexpr size_t kLongestWord = 64;
+
+}  // namespace
+
+std::span<const std::string_view> known_keys() { return kKeys; }
+
+std::vector<std::string_view> keys_of(std::string_view path) {
+  std::vector<std::string_view> keys;
+  each_below(path, [&](std::string_view rest) {
+    if (rest.find('.') == std::string_view::npos) keys.push_back(rest);
+  });
+  return keys;
+}
+
+std::string nearest_key(std::string_view key, std::string_view path) {
+  const std::vector<std::string_view> keys = keys_of(path);
+  if (const auto near = nearest(key, keys); !near.empty()) return std::string(near);
+  std::string found;
+  each_below(path, [&](std::string_view rest) {
+    const bool same = rest.ends_with(key) && rest.size() > key.size() &&
+                      rest[rest.size() - key.size() - 1] == '.';
+    if (found.empty() && !key.empty() && same) found = std::string(rest);
+  });
+  return found;
+}
+
+std::string_view nearest(std::string_view name, std::span<const std::string_view> names) {
+  if (name.size() > kLongestWord) return {};
+  std::string_view best;
+  size_t best_distance = tolerance(name) + 1;
+  for (const std::string_view candidate : names) {
+    if (candidate.size() > kLongestWord) continue;
+    const size_t distance = text::edit_distance(text::to_lower(name), text::to_lower(candidate));
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+}  // namespace egret::config

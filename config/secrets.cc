@@ -1,0 +1,118 @@
+#include "config/secrets.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+
+namespace egret::config {
+namespace {
+
+constexpr std::string_view kHowTo = "write {file: path} or {env: NAME}";
+
+// Also when misspelt: "pasword", "tokn".
+bool sounds_secret(std::string_view key) {
+  static constexpr std::array<std::string_view, 6> kWords = {"pass",   "pwd",        "token",
+                                                             "secret", "credential", "auth"};
+  static constexpr std::array<std::string_view, 4> kNear = {"password", "token", "secret",
+                                                            "credentials"};
+  if (key.size() > 64) return true;
+  const std::string lower = text::to_lower(key);
+  return std::any_of(
+             kWords.begin(), kWords.end(),
+             [&](std::string_view word) { return lower.find(word) != std::string::npos; }) ||
+         std::any_of(kNear.begin(), kNear.end(),
+                     [&](std::string_view word) { return text::edit_distance(lower, word) <= 2; });
+}
+
+void hide(const Node& node, Diagnostics& diagnostics) {
+  if (node.many_lines || node.kind == Node::Kind::refused) {
+    diagnostics.hide_from(node.span.line);
+  } else {
+    diagnostics.hide_line(node.span.line);
+  }
+}
+
+// `node` is the value of a key that sounds like a secret, or inside one.
+void hide_within(const Node& node, Diagnostics& diagnostics) {
+  switch (node.kind) {
+    case Node::Kind::none:
+      return;
+    case Node::Kind::scalar:
+    case Node::Kind::refused:
+      hide(node, diagnostics);
+      return;
+    case Node::Kind::list:
+      for (const Node& item : node.items) hide_within(item, diagnostics);
+      return;
+    case Node::Kind::mapping:
+      break;
+  }
+  for (size_t i = 0; i < node.items.size(); ++i) {
+    const Node& key = node.keys[i];
+    const Node& value = node.items[i];
+    const bool username = key.text == "username" && value.text.find(':') == std::string::npos;
+    const bool harmless = key.text == "file" || key.text == "env" || username;
+    if (value.kind == Node::Kind::none) hide_within(key, diagnostics);  // {hunter2}
+    if (!harmless || value.kind != Node::Kind::scalar) hide_within(value, diagnostics);
+  }
+}
+
+std::string read_reference(const Node& key, const Node& value, SecretSource& source,
+                           Diagnostics& diagnostics, std::string& error) {
+  if (key.text == "env") return source.read_env(value.text, error);
+  std::string bytes = source.read_file(value.text, error);
+  if (const std::string risk = source.file_warning(value.text); error.empty() && !risk.empty()) {
+    diagnostics.warning(value.span, risk);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+void hide_secrets(const Node& root, Diagnostics& diagnostics) {
+  for (size_t i = 0; i < root.items.size(); ++i) {
+    const Node& value = root.items[i];
+    if (i < root.keys.size() && sounds_secret(root.keys[i].text)) {
+      hide_within(value, diagnostics);
+    } else {
+      hide_secrets(value, diagnostics);
+    }
+  }
+}
+
+std::optional<Secret> read_secret(const Mapping& mapping, std::string_view key,
+                                  SecretSource& source) {
+  const Node* node = mapping.find(key);
+  if (node == nullptr || node->kind == Node::Kind::refused) return std::nullopt;
+  Diagnostics& diagnostics = mapping.diagnostics();
+  const std::string name(key);
+  if (node->kind != Node::Kind::mapping) {
+    diagnostics.error({node->span.line, node->span.column},
+                      name + ": a secret does not stand in the text; " + std::string(kHowTo));
+    return std::nullopt;
+  }
+  if (node->keys.size() == 1 && node->keys[0].text == "command") {
+    diagnostics.error(node->keys[0].span,
+                      name + ": {command: …} is not supported yet; " + std::string(kHowTo));
+    return std::nullopt;
+  }
+  const bool one = node->keys.size() == 1 &&
+                   (node->keys[0].text == "file" || node->keys[0].text == "env") &&
+                   node->items[0].kind == Node::Kind::scalar && !node->items[0].text.empty();
+  if (!one) {
+    diagnostics.error(node->span,
+                      name + ": a secret is exactly one reference; " + std::string(kHowTo));
+    return std::nullopt;
+  }
+  std::string error;
+  Secret secret(read_reference(node->keys[0], node->items[0], source, diagnostics, error));
+  if (error.empty() && secret.empty()) error = in_quotes(node->items[0].text) + " is empty";
+  if (!error.empty()) {
+    diagnostics.error(node->items[0].span, name + ": " + error);
+    return std::nullopt;
+  }
+  return secret;
+}
+
+}  // namespace egret::config

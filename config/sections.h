@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "config/load.h"
+#include "config/reader.h"
+#include "config/settings.h"
+
+namespace egret::config {
+
+// The sections of a configuration, each a translation of one part of the text into one part of
+// Settings. Called in this order: a later one may refer to what an earlier one has read.
+void read_listeners(const Mapping& root, Settings& settings);
+void read_admin(const Mapping& root, Settings& settings, SecretSource& secrets);
+void read_process(const Mapping& root, Settings& settings);  // workers, mode, log
+void read_resolver(const Mapping& root, Settings& settings);
+void read_senders(const Mapping& root, Settings& settings, SecretSource& secrets);
+void read_rules(const Mapping& root, Settings& settings);  // defaults too
+
+// The keys that defaults and rules share: each that is there replaces the one in `rule`.
+void read_policy(const Mapping& mapping, policy::Rule& rule);
+
+// Warnings about what can never take effect. `names` is where each rule's or sender's name stands.
+void warn_unreachable_rules(const std::vector<policy::Rule>& rules, const std::vector<Span>& names,
+                            Diagnostics& diagnostics);
+void warn_unreachable_senders(const std::vector<policy::Sender>& senders,
+                              const std::vector<Span>& names, Diagnostics& diagnostics);
+
+// Cores that this process may run on, 1 to 256: what `workers: auto` means.
+uint32_t cores();
+
+}  // namespace egret::config
