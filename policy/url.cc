@@ -128,11 +128,11 @@ Result<ParsedAuthority> split_authority(std::string_view text) {
     }
   } else {
     const auto colon = text.find(':');
-    if (colon == 0 || text.empty()) return malformed("The URL has no host.");
     if (colon != std::string_view::npos) after = text.substr(colon);
     if (after.find(':', 1) != std::string_view::npos) {
       return not_canonical(text, "has more than one colon; an IPv6 address stands in brackets");
     }
+    if (text.empty() || colon == 0) return malformed("The URL has no host.");
     host = parse_host(text.substr(0, colon));
   }
   if (!host) return Unexpected(std::move(host).error());
