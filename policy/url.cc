@@ -19,7 +19,7 @@ Unexpected malformed(std::string_view what) {
 
 Unexpected not_canonical(std::string_view host, std::string_view why) {
   return Unexpected(Reason::host_not_canonical,
-                    "The host \"" + text::printable(host) + "\" " + std::string(why));
+                    "The host \"" + text::printable(host) + "\" " + std::string(why) + ".");
 }
 
 bool is_name_byte(char c) { return text::is_alpha(c) || text::is_digit(c) || c == '-' || c == '_'; }
@@ -156,7 +156,9 @@ bool is_url_byte(char c) { return c > ' ' && c < 0x7F && c != '\\'; }
 Result<> check_bytes(std::string_view text) {
   const auto* bad = std::find_if_not(text.begin(), text.end(), is_url_byte);
   if (bad == text.end()) return {};
-  return malformed("The URL has the byte " + text::printable(std::string_view(bad, 1)) +
+  static constexpr char kHex[] = "0123456789abcdef";
+  const auto byte = static_cast<unsigned char>(*bad);
+  return malformed(std::string("The URL has the byte 0x") + kHex[byte >> 4] + kHex[byte & 15] +
                    ", which a URL can only hold %-escaped.");
 }
 

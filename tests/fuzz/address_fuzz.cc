@@ -45,7 +45,7 @@ bool is_private(const Address& address) {
   if (w0 == 0 && w1 == 0 && w2 == 0xFFFF) return is_private_v4(w3);      // IPv4-mapped
   if (w0 == 0x0064FF9B && w1 == 0 && w2 == 0) return is_private_v4(w3);  // NAT64
   if ((b[0] & 0xE0) != 0x20) return true;                                // outside 2000::/3
-  if (w0 == 0x20010000 || b[0] == 0x20 && b[1] == 0x02) return true;     // Teredo, 6to4
+  if (w0 == 0x20010000 || w0 >> 16 == 0x2002) return true;               // Teredo, 6to4
   if (w0 == 0x20010DB8 || (w0 >> 12) == 0x3FFF0) return true;            // documentation
   return (w2 == 0x5EFE || w2 == 0x02005EFE) && is_private_v4(w3);        // ISATAP
 }

@@ -40,7 +40,7 @@ void check_url(std::string_view text) {
   if (!url) return;
   check(dropped && dropped->host == url->host);  // without a fragment both read the same
   check(url->port != 0 && !url->path.empty() && url->path.front() == '/');
-  check(text.find_first_of("@") > text.find_first_of("/?", 8));
+  check(text.find('@') >= text.find_first_of("/?", 8));  // no userinfo
   check_host(url->host);
   const std::string canonical =
       std::string(to_string(url->scheme)) + "://" + url->host_header() + url->origin_form();
@@ -82,7 +82,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check_configured(text);
   const auto star = text.substr(0, size / 2);
   egret::policy::path_matches(star, text.substr(size / 2));
-  check(egret::policy::path_matches(text, text) || text.find('*') == std::string_view::npos ||
-        !egret::policy::path_matches("*", text));
+  check(egret::policy::path_matches(text, text));  // each star takes itself
   return 0;
 }

@@ -199,9 +199,9 @@ TEST(ParseUrl, KnowsALiteralFromAName) {
 TEST(ParseUrl, SaysWhatIsWrongAndNeverPrintsRawBytes) {
   EXPECT_EQ(parse_url("http://127.1/").error().detail,
             "The host \"127.1\" ends in a number and is not an IPv4 address in dotted decimal; "
-            "programs disagree about what it means");
+            "programs disagree about what it means.");
   EXPECT_EQ(parse_url("http://a\n/").error().detail,
-            "The URL has the byte \\x0a, which a URL can only hold %-escaped.");
+            "The URL has the byte 0x0a, which a URL can only hold %-escaped.");
 }
 
 TEST(ParseAuthority, TakesHostAndPortAndNothingElse) {
