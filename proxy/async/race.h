@@ -81,43 +81,4 @@ TaskRace<A, B> race(Task<A> a, Task<B> b) {
   return TaskRace<A, B>(std::move(a), std::move(b));
 }
 
-// `co_await both(std::move(a), std::move(b))`: waits until each has finished.
-template <typename A, typename B>
-class Both : private ReadyNode {
- public:
-  Both(Task<A> a, Task<B> b)
-      : ReadyNode(&Both::one_is_done), a_(std::move(a)), b_(std::move(b)) {}
-
-  bool await_ready() const noexcept { return false; }
-  template <typename Promise>
-  bool await_suspend(std::coroutine_handle<Promise> parent) {
-    a_.start();
-    b_.start();
-    if (a_.done() && b_.done()) return false;
-    parent_ = &parent.promise();
-    if (!a_.done()) a_.notify(*this);
-    if (!b_.done()) b_.notify(*this);
-    return true;
-  }
-  std::pair<A, B> await_resume() {
-    std::pair<A, B> results{a_.result(), b_.result()};
-    a_.reset();
-    b_.reset();
-    return results;
-  }
-
- private:
-  static void one_is_done(ReadyNode& node) {
-    auto& self = static_cast<Both&>(node);
-    if (self.a_.done() && self.b_.done()) Scheduler::current().ready().post(*self.parent_);
-  }
-  Task<A> a_;
-  Task<B> b_;
-  ReadyNode* parent_ = nullptr;
-};
-template <typename A, typename B>
-Both<A, B> both(Task<A> a, Task<B> b) {
-  return Both<A, B>(std::move(a), std::move(b));
-}
-
 }  // namespace egret::async

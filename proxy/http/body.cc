@@ -47,6 +47,9 @@ bool BodyDecoder::finish() {
 }
 
 Result<BodyDecoder::Step> BodyDecoder::next(std::string_view in) {
+  if (state_ == State::failed) {
+    return Unexpected(Reason::request_malformed, "the content was malformed before");
+  }
   size_t used = 0;
   while (used < in.size() && state_ != State::done) {
     if (state_ == State::data) {
@@ -158,8 +161,6 @@ const char* BodyDecoder::chunk_byte(char c) {
       if (c != '\n') return "a chunk's CR has no LF";
       state_ = State::size_first;
       return nullptr;
-    case State::failed:
-      return "the content was malformed before";
     default:
       return extension_byte(c);
   }

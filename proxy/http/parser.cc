@@ -2,7 +2,7 @@
 
 #include <llhttp.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "base/text.h"
 #include "proxy/http/framing.h"
@@ -102,6 +102,19 @@ class Head {
     const llhttp_errno_t error = llhttp_execute(&parser_, bytes.data(), bytes.size());
     return error == HPE_PAUSED && found_.complete ? HPE_OK : error;
   }
+  // The field lines, without the tabs that end one: they mean nothing (RFC 9112 5), but llhttp 8
+  // takes them for a part of Content-Length.
+  llhttp_errno_t feed_lines(std::string_view lines) {
+    size_t from = 0;
+    for (size_t tab; (tab = lines.find('\t', from)) != std::string_view::npos;) {
+      from = std::min(lines.find_first_not_of(" \t", tab), lines.size());
+      if (from == lines.size() || lines[from] != '\r') continue;
+      if (const llhttp_errno_t error = feed(lines.substr(0, tab)); error != HPE_OK) return error;
+      lines.remove_prefix(from);
+      from = 0;
+    }
+    return feed(lines);
+  }
   [[nodiscard]] bool complete() const { return found_.complete; }
   [[nodiscard]] bool too_many() const { return found_.too_many; }
   [[nodiscard]] std::string why() const {
@@ -116,7 +129,8 @@ class Head {
 
 // Why llhttp refused a request whose request line is already known to be well formed.
 Unexpected refused(llhttp_errno_t error, const Head& parser, std::string_view method) {
-  switch (error) {
+  // PRI is HTTP/2's, and nothing but its preface.
+  switch (method == "PRI" ? HPE_INVALID_METHOD : error) {
     case HPE_INVALID_METHOD:
     case HPE_INVALID_CONSTANT:  // a method of another protocol (RTSP, ICE)
     case HPE_PAUSED_H2_UPGRADE:
@@ -184,7 +198,7 @@ Result<> parse_request(std::string_view head, RequestHead& out) {
   const size_t target = static_cast<size_t>(line.target.data() - head.data());
   llhttp_errno_t error = parser.feed(head.substr(0, target));
   if (error == HPE_OK) error = parser.feed(line.method == "CONNECT" ? "a:1" : "/");
-  if (error == HPE_OK) error = parser.feed(head.substr(target + line.target.size()));
+  if (error == HPE_OK) error = parser.feed_lines(head.substr(target + line.target.size()));
   if (parser.too_many()) {
     return Unexpected(Reason::request_headers_too_large, "more than 100 fields");
   }
@@ -210,7 +224,7 @@ Result<> parse_response(std::string_view head, std::string_view request_method, 
   if (auto split = split_status_line(head, line); !split) return split;
 
   Head parser(HTTP_RESPONSE, out.fields);
-  const llhttp_errno_t error = parser.feed(head);
+  const llhttp_errno_t error = parser.feed_lines(head);
   if (parser.too_many()) {
     return Unexpected(Reason::response_headers_too_large, "more than 100 fields");
   }

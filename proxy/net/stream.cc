@@ -28,11 +28,15 @@ void Stream::on_peer_closed() {
   on_readable();
 }
 
-bool Stream::Read::attempt() {
-  result_ = stream_.try_read(buffer_);
+Io Stream::read_now(std::span<char> buffer) {
+  const Io io = try_read(buffer);
   // A short read has emptied the socket, unless the peer's FIN waits behind it.
-  stream_.maybe_readable_ =
-      result_.status != Io::Status::blocked && result_.bytes == buffer_.size();
+  maybe_readable_ = io.status != Io::Status::blocked && io.bytes == buffer.size();
+  return io;
+}
+
+bool Stream::Read::attempt() {
+  result_ = stream_.read_now(buffer_);
   return result_.status != Io::Status::blocked;
 }
 

@@ -43,6 +43,8 @@ class Stream {
   virtual void shutdown_write() = 0;
   // Makes the coming close a RST: what was sent must not be taken for whole.
   virtual void abort_on_close() = 0;
+  // One read that does not wait, for whoever was told by readable().
+  Io read_now(std::span<char> buffer);
   // Asks the kernel whether an idle connection is still open with nothing to read. One call.
   virtual bool looks_alive() = 0;
   // False when bytes, or the peer's FIN, are known to be waiting. No call: what the edges told.
@@ -79,7 +81,7 @@ class Stream {
   Write* writer_ = nullptr;
   async::ReadyNode* readable_waiter_ = nullptr;
   async::ReadyNode* closed_waiter_ = nullptr;
-  async::Timer read_timer_;     // stays in the heap between operations: see Timer
+  async::Timer read_timer_;      // stays in the heap between operations: see Timer
   bool maybe_readable_ = false;  // an edge came, and no `blocked` or short read since
   bool peer_closed_ = false;
 };

@@ -1,0 +1,150 @@
+#include "proxy/admission.h"
+
+#include "base/text.h"
+#include "proxy/http/forward.h"
+
+namespace egret::proxy {
+namespace {
+
+constexpr std::string_view kHowToSend =
+    "This is a forward proxy: set HTTP_PROXY to it so that the request names an absolute URL, or "
+    "name the destination in an Egret-Target header.";
+
+// What a log may show of a target that is no URL: no query, no userinfo, printable.
+std::string loggable(std::string_view target) {
+  target = target.substr(0, target.find_first_of("?#"));
+  const auto at = target.rfind('@');
+  if (at != std::string_view::npos) target.remove_prefix(at + 1);
+  return text::printable(target);
+}
+
+Result<std::string_view> single_value(const http::Fields& fields, std::string_view name) {
+  if (fields.count(name) > 1) {
+    return Unexpected(Reason::header_invalid, std::string(name) + " is there more than once.");
+  }
+  const http::Field* field = fields.find(name);
+  return field == nullptr ? std::string_view() : field->value;
+}
+
+// The URL that the request is for: the absolute-form target, or Egret-Target.
+Result<std::string_view> target_url(const http::RequestHead& head) {
+  const Result<std::string_view> named = single_value(head.fields, "Egret-Target");
+  if (!named) return named;
+  const bool origin_form = head.target.starts_with('/');
+  if (named->empty()) {
+    if (origin_form || head.target == "*") {
+      return Unexpected(Reason::not_a_proxy_request, std::string(kHowToSend));
+    }
+    return head.target;
+  }
+  if (!origin_form) {
+    return Unexpected(Reason::header_invalid,
+                      "The request names two destinations: its target and Egret-Target.");
+  }
+  return *named;
+}
+
+Result<> check_scheme(const http::RequestHead& head, const policy::Url& url) {
+  const Result<std::string_view> wanted = single_value(head.fields, "Egret-Scheme");
+  if (!wanted) return Unexpected(wanted.error());
+  const bool https = text::equals_ignore_case(*wanted, "https");
+  if (!wanted->empty() && !https && !text::equals_ignore_case(*wanted, "http")) {
+    return Unexpected(Reason::header_invalid, "Egret-Scheme is neither http nor https.");
+  }
+  if (https || url.scheme == policy::Scheme::https) {
+    return Unexpected(Reason::https_not_supported,
+                      "This version does not originate TLS: send https through CONNECT "
+                      "(HTTPS_PROXY).");
+  }
+  return {};
+}
+
+Result<> identify(const Policy& policy, const http::RequestHead& head, policy::Caller caller,
+                  Record& record) {
+  record.sender_label = policy.nobody;
+  const Result<std::string_view> credentials = single_value(head.fields, "Proxy-Authorization");
+  if (!credentials) return Unexpected(credentials.error());
+  if (head.fields.find("Proxy-Authorization") != nullptr) {
+    caller.proxy_authorization = *credentials;
+  }
+  const Result<const policy::Sender*> sender = policy.settings->senders.identify(caller);
+  if (!sender) return Unexpected(sender.error());
+  if (*sender == nullptr) return {};
+  record.sender = (*sender)->name;
+  record.sender_label = policy.label(**sender);
+  return {};
+}
+
+Result<> parse_target(const http::RequestHead& head, Admission& admission, Record& record) {
+  if (admission.connect) {
+    Result<policy::Authority> authority = policy::parse_authority(head.target);
+    if (!authority) return Unexpected(std::move(authority.error()));
+    record.destination = authority->to_string();
+    admission.url.host = std::move(authority->host);
+    admission.url.port = authority->port;
+    return {};
+  }
+  const Result<std::string_view> wanted = target_url(head);
+  if (!wanted) return Unexpected(wanted.error());
+  record.destination = loggable(*wanted);
+  Result<policy::Url> url = policy::parse_url(*wanted);
+  if (!url) return Unexpected(std::move(url.error()));
+  admission.url = std::move(*url);
+  record.destination = admission.url.for_log();
+  return {};
+}
+
+Result<> check_limits(const policy::Rule& rule, const http::RequestHead& head, size_t head_size) {
+  if (head_size > rule.limits.headers) {
+    return Unexpected(Reason::request_headers_too_large,
+                      "The request's head is over limits.headers (" +
+                          std::to_string(rule.limits.headers) + " bytes).");
+  }
+  if (head.framing.kind == http::Framing::Kind::length &&
+      head.framing.length > rule.limits.request_body) {
+    return Unexpected(Reason::request_body_too_large,
+                      "The request's content is over limits.request_body (" +
+                          std::to_string(rule.limits.request_body) + " bytes).");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Admission> admit(const Policy& policy, const http::RequestHead& head, size_t head_size,
+                        policy::Caller caller, std::string_view pseudonym, Record& record) {
+  Admission admission;
+  admission.connect = head.method == "CONNECT";
+  record.method = head.method;
+  record.tunnel = admission.connect;
+  record.destination = loggable(head.target);
+  Result<> step = identify(policy, head, caller, record);
+  if (step) step = parse_target(head, admission, record);
+  if (!step) return Unexpected(std::move(step.error()));
+
+  if (admission.connect && head.framing.kind != http::Framing::Kind::none) {
+    return Unexpected(Reason::request_malformed, "CONNECT has no content (RFC 9110 9.3.6).");
+  }
+  if (http::has_been_here(head.fields, pseudonym)) {
+    return Unexpected(Reason::loop_detected,
+                      "The request's Via names this Egret: it is being sent in a circle.");
+  }
+  const policy::Ask ask{.sender = record.sender,
+                        .method = head.method,
+                        .connect = admission.connect,
+                        .host = &admission.url.host,
+                        .port = admission.url.port,
+                        .path = admission.url.path};
+  policy::Verdict verdict = policy.judge.judge(ask);
+  admission.rule = verdict.rule;
+  record.rule = verdict.rule->name;
+  record.rule_label = policy.label(*verdict.rule);
+  record.reported = std::move(verdict.reported);
+  if (verdict.refusal) return Unexpected(std::move(*verdict.refusal));
+  if (!admission.connect) step = check_scheme(head, admission.url);
+  if (step) step = check_limits(*admission.rule, head, head_size);
+  if (!step) return Unexpected(std::move(step.error()));
+  return admission;
+}
+
+}  // namespace egret::proxy

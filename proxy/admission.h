@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+
+#include "policy/judge.h"
+#include "policy/senders.h"
+#include "proxy/http/message.h"
+#include "proxy/services.h"
+
+namespace egret::proxy {
+
+// A request that may go on: what it asks for, in canonical form, and the rule that took it.
+struct Admission {
+  bool connect = false;
+  policy::Url url;  // of CONNECT: host and port only
+  const policy::Rule* rule = nullptr;
+};
+
+// Who is it, what does it ask for, may it: everything that is decided from the head alone, without
+// waiting. Fills `record` as far as it gets, also when it refuses.
+//   Errors: those of Senders::identify, parse_url, parse_authority and Judge::judge;
+//   not_a_proxy_request, header_invalid (Egret-*), https_not_supported, loop_detected,
+//   request_malformed (CONNECT with content), request_headers_too_large and
+//   request_body_too_large by the rule's limits.
+Result<Admission> admit(const Policy& policy, const http::RequestHead& head, size_t head_size,
+                        policy::Caller caller, std::string_view pseudonym, Record& record);
+
+}  // namespace egret::proxy

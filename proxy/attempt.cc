@@ -1,0 +1,143 @@
+#include "proxy/attempt.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "proxy/async/race.h"
+#include "proxy/head_reader.h"
+#include "proxy/http/forward.h"
+#include "proxy/http/parser.h"
+
+namespace egret::proxy {
+namespace {
+
+TimePoint now() { return async::Scheduler::current().now(); }
+
+// A wait of at most `patience` that must not pass `total`.
+Deadline within(Duration patience, Deadline total) {
+  return std::min(deadline_after(now(), patience), total);
+}
+
+Unexpected answer_failure(const HeadRead& read, const AnswerWait& wait, Deadline total) {
+  using Outcome = HeadRead::Outcome;
+  switch (read.outcome) {
+    case Outcome::timed_out:
+      return Unexpected(now() >= total ? Reason::total_timeout : Reason::response_timeout,
+                        "no complete answer head in time");
+    case Outcome::nothing:
+      return Unexpected(Reason::connection_terminated, "closed without an answer");
+    case Outcome::cut_short:
+      return Unexpected(Reason::response_incomplete, "closed within the answer's head");
+    case Outcome::too_large:
+      return Unexpected(Reason::response_headers_too_large,
+                        "the answer's head is over limits.headers (" +
+                            std::to_string(wait.head_limit) + " bytes)");
+    case Outcome::malformed:
+      return Unexpected(Reason::response_malformed, read.failure.detail);
+    default:
+      return Unexpected(Reason::connection_terminated, std::strerror(read.error));
+  }
+}
+
+async::Task<Result<>> pass_on_interim(net::Stream& sender, Answer& answer, Pace pace) {
+  std::string head;
+  http::append_interim(head, answer.head);
+  iovec piece{head.data(), head.size()};
+  const std::span<iovec> pieces(&piece, 1);
+  const Deadline until = pace.next();
+  const net::Io put = co_await sender.write_all(pieces, until);
+  if (!put.ok()) co_return Unexpected(Reason::sender_disconnected, "while passing on a 1xx");
+  co_return Result<>();
+}
+
+}  // namespace
+
+std::optional<Result<policy::PermittedAddresses>> locate_now(Services& services,
+                                                             const Policy& policy,
+                                                             const Target& target) {
+  const policy::Judge& judge = policy.judge;
+  if (target.host.literal) {
+    return judge.permit(target.rule, target.port, {&*target.host.literal, 1});
+  }
+  const auto local = policy::localhost_addresses(target.host);
+  if (!local.empty()) return judge.permit(target.rule, target.port, local);
+  const Result<net::Answer>* known = services.resolver.peek(target.host.text);
+  if (known == nullptr) return std::nullopt;
+  if (!*known) return Result<policy::PermittedAddresses>(Unexpected(known->error()));
+  return judge.permit(target.rule, target.port, (*known)->addresses);
+}
+
+async::Task<Result<policy::PermittedAddresses>> locate(Services& services, const Policy& policy,
+                                                       Target target, Record& record,
+                                                       Deadline total) {
+  const TimePoint began = now();
+  const Deadline deadline = within(target.rule.timeouts.resolve, total);
+  std::string name = target.host.text;
+  Result<net::Answer> answer = co_await services.resolver.resolve(std::move(name), deadline);
+  record.resolve += now() - began;
+  if (!answer && answer.error().reason == Reason::dns_timeout && now() >= total) {
+    co_return Unexpected(Reason::total_timeout, "while resolving " + target.host.text);
+  }
+  if (!answer) co_return Unexpected(std::move(answer.error()));
+  co_return policy.judge.permit(target.rule, target.port, answer->addresses);
+}
+
+async::Task<Result<Upstream>> open(Services& services, const policy::Rule& rule,
+                                   policy::PermittedAddresses addresses, Record& record,
+                                   Deadline total, bool fresh) {
+  if (!fresh) {
+    std::optional<Upstream> idle = services.pool.take(addresses);
+    if (idle) {
+      ++services.metrics.upstream_reused;
+      record.address = idle->connection.peer;
+      co_return std::move(*idle);
+    }
+  }
+  const TimePoint began = now();
+  const Deadline deadline = within(rule.timeouts.connect, total);
+  Result<net::Connection> made =
+      co_await services.connector.connect(std::move(addresses), deadline);
+  record.connect += now() - began;
+  if (!made && made.error().reason == Reason::connection_timeout && now() >= total) {
+    co_return Unexpected(Reason::total_timeout, made.error().detail);
+  }
+  if (!made) co_return Unexpected(std::move(made.error()));
+  ++services.metrics.upstream_opened;
+  record.address = made->peer;
+  co_return Upstream{std::move(*made), false};
+}
+
+async::Task<Result<>> await_answer(Services& services, AnswerWait& wait, Answer& answer) {
+  const Deadline deadline = within(wait.patience, wait.total);
+  for (int interim = 0; interim <= kMostInterim; ++interim) {
+    if (answer.buffer.capacity() == 0) {
+      // No buffer is held while the destination thinks.
+      co_await wait.upstream.readable(deadline);
+      answer.buffer = services.buffers.take();
+    }
+    const HeadRead read =
+        co_await read_head(wait.upstream, answer.buffer, wait.head_limit, deadline);
+    wait.anything |= !answer.buffer.empty();
+    if (read.outcome != HeadRead::Outcome::complete) {
+      co_return answer_failure(read, wait, wait.total);
+    }
+    answer.head_size = read.size;
+    const std::string_view bytes = answer.buffer.view().substr(0, read.size);
+    Result<> parsed = http::parse_response(bytes, wait.method, answer.head);
+    if (!parsed) co_return Unexpected(std::move(parsed.error()));
+    if (answer.head.status >= 200) co_return Result<>();
+    if (answer.head.status == 101) {
+      co_return Unexpected(Reason::response_upgrade_unasked, "101 without an Upgrade");
+    }
+    if (answer.head.status != 100 && wait.sender != nullptr) {
+      const Pace pace{.total = deadline};
+      Result<> passed = co_await pass_on_interim(*wait.sender, answer, pace);
+      if (!passed) co_return passed;
+    }
+    answer.buffer.consume(answer.head_size);
+  }
+  co_return Unexpected(Reason::response_malformed,
+                       "more than " + std::to_string(kMostInterim) + " interim answers");
+}
+
+}  // namespace egret::proxy

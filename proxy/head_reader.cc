@@ -1,0 +1,66 @@
+#include "proxy/head_reader.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "proxy/http/parser.h"
+
+namespace egret::proxy {
+namespace {
+
+using Outcome = HeadRead::Outcome;
+
+HeadRead ended(const net::Io& io, bool nothing_yet) {
+  HeadRead read;
+  read.error = io.error;
+  switch (io.status) {
+    case net::Io::Status::closed:
+      read.outcome = nothing_yet ? Outcome::nothing : Outcome::cut_short;
+      break;
+    case net::Io::Status::timed_out:
+      read.outcome = Outcome::timed_out;
+      break;
+    default:
+      read.outcome = Outcome::failed;
+  }
+  return read;
+}
+
+// Looks at what is there; nothing when more bytes are needed.
+std::optional<HeadRead> look(Buffer& buffer, size_t& scanned, size_t limit) {
+  if (scanned == 0 && buffer.view().starts_with("\r\n")) buffer.consume(2);
+  const Result<size_t> size = http::find_head_end(buffer.view(), scanned);
+  HeadRead read;
+  if (!size) {
+    read.outcome = Outcome::malformed;
+    read.failure = size.error();
+    return read;
+  }
+  if (*size > limit || (*size == 0 && buffer.size() >= limit)) {
+    read.outcome = Outcome::too_large;
+    return read;
+  }
+  if (*size == 0) return std::nullopt;
+  read.size = *size;
+  return read;
+}
+
+}  // namespace
+
+async::Task<HeadRead> read_head(net::Stream& stream, Buffer& buffer, size_t limit,
+                                Deadline deadline) {
+  size_t scanned = 0;
+  while (true) {
+    if (!buffer.empty()) {
+      std::optional<HeadRead> read = look(buffer, scanned, limit);
+      if (read) co_return std::move(*read);
+    }
+    if (buffer.full()) buffer.grow(std::min(2 * buffer.capacity(), limit + BufferPool::kBytes));
+    const std::span<char> space = buffer.space();
+    const net::Io io = co_await stream.read_some(space, deadline);
+    if (!io.ok()) co_return ended(io, buffer.empty());
+    buffer.commit(io.bytes);
+  }
+}
+
+}  // namespace egret::proxy

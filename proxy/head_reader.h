@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+
+#include "base/result.h"
+#include "proxy/async/task.h"
+#include "proxy/buffer.h"
+#include "proxy/net/stream.h"
+
+namespace egret::proxy {
+
+// What came of waiting for a head.
+struct HeadRead {
+  enum class Outcome : uint8_t {
+    complete,   // `size` bytes at the front of the buffer
+    nothing,    // the peer closed, or nothing can be read, before the first byte
+    cut_short,  // the peer closed within the head
+    timed_out,  //
+    failed,     // `error` is an errno
+    too_large,  // more than `limit` bytes and no end
+    malformed   // `failure` says what
+  };
+  Outcome outcome = Outcome::complete;
+  size_t size = 0;
+  int error = 0;
+  Failure failure;
+};
+
+// Reads until a whole head is at the front of `buffer`, which grows up to `limit` bytes. Bytes that
+// are there already count; one empty line before a request is skipped (RFC 9112 2.2).
+//   `deadline` is for the whole head.
+async::Task<HeadRead> read_head(net::Stream& stream, Buffer& buffer, size_t limit,
+                                Deadline deadline);
+
+}  // namespace egret::proxy

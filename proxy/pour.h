@@ -1,0 +1,63 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "proxy/async/task.h"
+#include "proxy/buffer.h"
+#include "proxy/http/body.h"
+#include "proxy/net/stream.h"
+
+namespace egret::proxy {
+
+// How long the two ends may take: never longer than `idle` between two bytes, nor past `total`.
+struct Pace {
+  Duration idle = Duration::max();
+  Deadline total = kNever;
+  [[nodiscard]] Deadline next() const;
+  // The reason for a wait that ended at next(): `gap`, unless the whole exchange's time is up.
+  [[nodiscard]] Reason reason(Reason gap) const;
+};
+
+// What to say when an end of a pour() fails.
+struct EndReasons {
+  Reason timed_out;
+  Reason closed;     // a source's early end
+  Reason failed;     // reset, or a sink that is gone
+  Reason malformed;  // of the framing
+  Reason too_large;
+};
+inline constexpr EndReasons kSenderReasons{Reason::request_timeout, Reason::sender_disconnected,
+                                           Reason::sender_disconnected, Reason::request_malformed,
+                                           Reason::request_body_too_large};
+inline constexpr EndReasons kDestinationReasons{
+    Reason::idle_timeout, Reason::response_incomplete, Reason::connection_terminated,
+    Reason::response_malformed, Reason::response_body_too_large};
+
+// Where content comes from: a stream with bytes read ahead, in the message's framing.
+struct Source {
+  net::Stream& stream;
+  Buffer& buffer;
+  http::BodyDecoder decoder;
+  EndReasons reasons;
+  uint64_t limit = UINT64_MAX;  // of content
+  uint64_t count = 0;           // of content so far
+};
+
+// Where content goes. `head` leaves before the first content, in the same write when there is any.
+struct Sink {
+  net::Stream& stream;
+  bool chunked = false;
+  Reason timed_out;
+  Reason failed;
+  std::string head;
+  bool started = false;  // something was written
+  bool broken = false;   // the failure was the sink's
+};
+
+// Moves one message's content from source to sink with at most one buffer of it in memory: the
+// source is read only when the sink has taken what came before.
+//   Errors: the source's or sink's reason; total_timeout past pace.total.
+async::Task<Result<>> pour(Source& source, Sink& sink, Pace pace);
+
+}  // namespace egret::proxy

@@ -1,0 +1,134 @@
+#include "proxy/reply.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "base/text.h"
+
+namespace egret::proxy {
+namespace {
+
+// Seconds. Short: these conditions pass as soon as others finish.
+constexpr int kRetryAfter = 1;
+
+void member(std::string& json, std::string_view key, std::string_view value) {
+  if (value.empty()) return;
+  if (json.size() > 1) json += ',';
+  json.append("\"").append(key).append("\":\"");
+  text::append_json(json, value);
+  json += '"';
+}
+
+std::string problem(const Failure& failure, const Record& record, const ReplyContext& context) {
+  const ReasonInfo& reason = info(failure.reason);
+  const bool full = context.detail == config::LogDetail::full;
+  std::string json = "{";
+  member(json, "type", fmt::format("urn:egret:reason:{}", reason.name));
+  member(json, "title", reason.title);
+  json += fmt::format(",\"status\":{}", reason.status);
+  if (full) member(json, "detail", failure.detail);
+  member(json, "reason", reason.name);
+  member(json, "rule", record.rule);
+  member(json, "destination", record.destination);
+  member(json, "request_id", request_id(record.id));
+  json += "}\n";
+  return json;
+}
+
+// RFC 9209 2.1.2: the details parameter is an sf-string: printable ASCII, quotes and backslashes
+// escaped.
+std::string sf_string(std::string_view value) {
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c < 0x20 || c > 0x7E) {
+      out += '?';
+      continue;
+    }
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  out += '"';
+  return out;
+}
+
+}  // namespace
+
+std::string_view reason_phrase(int status) {
+  switch (status) {
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 407:
+      return "Proxy Authentication Required";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Content Too Large";
+    case 417:
+      return "Expectation Failed";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 508:
+      return "Loop Detected";
+    default:
+      return "OK";
+  }
+}
+
+std::string refusal(const Failure& failure, const Record& record, const ReplyContext& context) {
+  const ReasonInfo& reason = info(failure.reason);
+  const std::string content = problem(failure, record, context);
+  std::string out = fmt::format("HTTP/1.1 {} {}\r\n", reason.status, reason_phrase(reason.status));
+  out += "Content-Type: application/problem+json\r\n";
+  out += fmt::format("Content-Length: {}\r\n", content.size());
+  out += fmt::format("Proxy-Status: egret; error={}", reason.token);
+  if (context.detail == config::LogDetail::full && !failure.detail.empty()) {
+    out += "; details=" + sf_string(failure.detail);
+  }
+  out += "\r\n";
+  if (reason.status == 407) {
+    out += "Proxy-Authenticate: Basic realm=\"egret\", charset=\"UTF-8\"\r\n";
+    out += "Proxy-Authenticate: Bearer realm=\"egret\"\r\n";
+  }
+  if (reason.status == 429 || reason.status == 503) {
+    out += fmt::format("Retry-After: {}\r\n", kRetryAfter);
+  }
+  if (!context.keep_alive) {
+    out += "Connection: close\r\n";
+  } else if (context.sender_minor == 0) {
+    out += "Connection: keep-alive\r\n";
+  }
+  out += "\r\n";
+  if (!context.head_request) out += content;
+  return out;
+}
+
+void append_relayed_fields(std::string& out, int status, int attempts) {
+  fmt::format_to(std::back_inserter(out),
+                 "Proxy-Status: egret; received-status={}\r\nEgret-Attempts: {}\r\n", status,
+                 attempts);
+}
+
+}  // namespace egret::proxy

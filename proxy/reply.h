@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "config/settings.h"
+#include "proxy/record.h"
+
+namespace egret::proxy {
+
+// What an answer that Egret makes itself depends on beside the reason.
+struct ReplyContext {
+  int sender_minor = 1;       // HTTP/1.x of the sender
+  bool keep_alive = false;    // false: `Connection: close`
+  bool head_request = false;  // HEAD: the header of the answer, without its content
+  config::LogDetail detail = config::LogDetail::full;
+};
+
+// The whole answer to a refused or failed exchange: status line, `application/problem+json`
+// (RFC 9457) and `Proxy-Status` (RFC 9209). 407 carries the challenges, 429 and 503 Retry-After.
+//   `log.detail: minimal` leaves the detail out: addresses stay out of answers.
+//   The reason's status must not be 0.
+std::string refusal(const Failure& failure, const Record& record, const ReplyContext& context);
+
+// "Proxy-Status: egret; received-status=200\r\n" and what else a relayed answer gains.
+void append_relayed_fields(std::string& out, int status, int attempts);
+
+// The status line's text for a status that Egret itself sends (RFC 9110 15).
+std::string_view reason_phrase(int status);
+
+}  // namespace egret::proxy

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/settings.h"
+#include "policy/judge.h"
+#include "proxy/buffer.h"
+#include "proxy/in_flight.h"
+#include "proxy/metrics.h"
+#include "proxy/net/connector.h"
+#include "proxy/net/resolver_cache.h"
+#include "proxy/record.h"
+#include "proxy/upstream_pool.h"
+
+namespace egret::proxy {
+
+// The settings in force and what is derived from them. Immutable. Each worker makes its own, so
+// that counting its users touches no line of another core; an exchange keeps the one it began with.
+struct Policy {
+  Policy(std::shared_ptr<const config::Settings> from, std::vector<policy::Endpoint> own,
+         Labels& labels);
+
+  std::shared_ptr<const config::Settings> settings;
+  policy::Judge judge;
+  size_t largest_head = 0;  // the largest limits.headers of any rule
+  Labels::Id nobody = 0;    // the label of no sender
+
+  [[nodiscard]] Labels::Id label(const policy::Rule& rule) const;
+  [[nodiscard]] Labels::Id label(const policy::Sender& sender) const;
+
+ private:
+  Labels::Id defaults_label_ = 0;
+  std::vector<Labels::Id> rule_labels_;
+  std::vector<Labels::Id> sender_labels_;
+};
+
+// What an exchange works with: a worker's parts, by the narrow doors that tests can stand in for.
+// Owner: the worker. One thread.
+struct Services {
+  const Clock& clock;
+  net::CachingResolver& resolver;
+  net::Connector& connector;
+  UpstreamPool& pool;
+  BufferPool& buffers;
+  InFlight& in_flight;  // shared by all workers
+  Metrics& metrics;
+  AccessLog access_log;
+  std::string pseudonym;                 // of this process in Via (RFC 9110 7.6.3)
+  std::shared_ptr<const Policy> policy;  // replaced on reload
+  uint64_t next_request_id = 0;
+  bool draining = false;
+};
+
+}  // namespace egret::proxy

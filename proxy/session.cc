@@ -1,0 +1,157 @@
+#include "proxy/session.h"
+
+#include <cstring>
+
+#include "proxy/head_reader.h"
+#include "proxy/http/parser.h"
+#include "proxy/reply.h"
+
+namespace egret::proxy {
+namespace {
+
+// How long, and how much, of a sender's remaining bytes is read after an answer that ends the
+// connection, so that the answer is not lost to a reset (RFC 9112 9.6).
+constexpr Duration kLinger = std::chrono::seconds(2);
+constexpr size_t kLingerBytes = 256 * 1024;
+
+TimePoint now() { return async::Scheduler::current().now(); }
+
+Failure head_failure(const HeadRead& read, size_t limit) {
+  using Outcome = HeadRead::Outcome;
+  switch (read.outcome) {
+    case Outcome::timed_out:
+      return {Reason::request_timeout, "The request's head did not arrive in time."};
+    case Outcome::cut_short:
+      return {Reason::request_malformed, "The connection ended within the request's head."};
+    case Outcome::too_large:
+      return {Reason::request_headers_too_large,
+              "The request's head is over limits.headers (" + std::to_string(limit) + " bytes)."};
+    case Outcome::malformed:
+      return read.failure;
+    default:
+      return {Reason::sender_disconnected, std::strerror(read.error)};
+  }
+}
+
+// A request that never became one: answered and recorded here, since there is no exchange.
+async::Task<void> refuse_head(Services& services, SenderConnection& sender, Failure failure) {
+  const std::shared_ptr<const Policy> policy = services.policy;
+  Record record;
+  record.id = services.next_request_id++;
+  record.wall = services.clock.wall();
+  record.began = now();
+  record.listener = sender.listener->name;
+  record.listener_label = sender.listener->label;
+  record.sender_label = record.rule_label = policy->nobody;
+  record.failure = failure;
+  if (status(failure.reason) != 0) {
+    std::string reply = refusal(failure, record, {.detail = policy->settings->log.detail});
+    iovec piece{reply.data(), reply.size()};
+    const std::span<iovec> pieces(&piece, 1);
+    const Deadline until = deadline_after(now(), policy->judge.defaults().timeouts.idle);
+    const net::Io put = co_await sender.stream.write_all(pieces, until);
+    if (put.ok()) record.status = status(failure.reason);
+  }
+  finish(record, now(), policy->settings->log.format, services.access_log, services.metrics);
+}
+
+async::Task<void> linger(SenderConnection& sender, Buffer& in) {
+  sender.stream.shutdown_write();
+  const Deadline until = deadline_after(now(), kLinger);
+  in = Buffer();
+  char discarded[4096];
+  size_t total = 0;
+  while (total < kLingerBytes) {
+    const std::span<char> space(discarded);
+    const net::Io io = co_await sender.stream.read_some(space, until);
+    if (!io.ok()) break;
+    total += io.bytes;
+  }
+}
+
+// One request from what is there or comes; what becomes of the connection then.
+async::Task<After> serve_one(Services& services, SenderConnection& sender, Buffer& in) {
+  const std::shared_ptr<const Policy> policy = services.policy;
+  const Deadline deadline = deadline_after(now(), policy->judge.defaults().timeouts.idle);
+  const HeadRead read = co_await read_head(sender.stream, in, policy->largest_head, deadline);
+  if (read.outcome == HeadRead::Outcome::nothing) co_return After::close;
+  if (read.outcome != HeadRead::Outcome::complete) {
+    Failure failure = head_failure(read, policy->largest_head);
+    co_await refuse_head(services, sender, std::move(failure));
+    co_return read.outcome == HeadRead::Outcome::failed ? After::close : After::linger;
+  }
+  http::RequestHead head;
+  Result<> parsed = http::parse_request(in.view().substr(0, read.size), head);
+  if (!parsed) {
+    co_await refuse_head(services, sender, std::move(parsed.error()));
+    co_return After::linger;
+  }
+  Exchange exchange(services, sender, in, head, read.size);
+  co_return co_await exchange.run();
+}
+
+// Serves requests while bytes of them are there. True when the connection may stay open.
+async::Task<bool> serve_burst(Services& services, SenderConnection& sender) {
+  Buffer in = services.buffers.take();
+  const net::Io first = sender.stream.read_now(in.space());
+  if (first.status == net::Io::Status::blocked) co_return true;
+  if (!first.ok()) co_return false;
+  in.commit(first.bytes);
+  After after = After::keep;
+  while (after == After::keep && !in.empty()) {
+    after = co_await serve_one(services, sender, in);
+  }
+  if (after == After::linger) co_await linger(sender, in);
+  co_return after == After::keep;
+}
+
+}  // namespace
+
+Sessions::Member::Member(Sessions& sessions, net::Stream& stream, Labels::Id listener)
+    : sessions_(sessions), stream_(stream), listener_(listener), next_(sessions.first_) {
+  if (next_ != nullptr) next_->prev_ = this;
+  sessions.first_ = this;
+  ++sessions.size_;
+  ++sessions.metrics_.connections_open[listener];
+  ++sessions.metrics_.connections_total[listener];
+}
+
+Sessions::Member::~Member() {
+  (prev_ != nullptr ? prev_->next_ : sessions_.first_) = next_;
+  if (next_ != nullptr) next_->prev_ = prev_;
+  --sessions_.size_;
+  --sessions_.metrics_.connections_open[listener_];
+}
+
+void Sessions::wake_idle() {
+  for (Member* member = first_; member != nullptr; member = member->next_) {
+    member->stream_.nudge();
+  }
+}
+
+async::Task<void> serve(Services& services, Sessions& sessions, std::unique_ptr<net::Stream> stream,
+                        std::shared_ptr<const ListenerInfo> listener,
+                        std::optional<policy::Address> address) {
+  const Sessions::Member member(sessions, *stream, listener->label);
+  SenderConnection sender{*stream, std::move(listener), address};
+  while (!services.draining) {
+    const Duration idle = services.policy->judge.defaults().timeouts.idle;
+    const Deadline until = deadline_after(now(), idle);
+    const bool came = co_await stream->readable(until);
+    if (!came) break;
+    const bool stay = co_await serve_burst(services, sender);
+    if (!stay) break;
+  }
+}
+
+async::Task<void> turn_away(Services& services, std::unique_ptr<net::Stream> stream,
+                            std::shared_ptr<const ListenerInfo> listener) {
+  SenderConnection sender{*stream, std::move(listener), std::nullopt};
+  Failure failure{Reason::connection_limit,
+                  "The listener has max_connections open connections already."};
+  co_await refuse_head(services, sender, std::move(failure));
+  Buffer none;
+  co_await linger(sender, none);
+}
+
+}  // namespace egret::proxy
