@@ -8,6 +8,7 @@
 namespace egret::config {
 namespace {
 
+constexpr size_t kMostListeners = 64;
 constexpr uint32_t kMostConnections = 1'000'000;
 constexpr uint16_t kDefaultPort = 4750;
 constexpr uint16_t kDefaultAdminPort = 4751;
@@ -51,12 +52,13 @@ bool overlap(const ListenAddress& a, const ListenAddress& b) {
 
 void read_listeners(const Mapping& root, Settings& settings) {
   root.not_empty("listeners", "an empty list listens nowhere; name one or leave the key out");
-  for (const Mapping& item : root.mappings("listeners", "listener")) {
+  for (const Mapping& item : root.mappings("listeners", "listener", kMostListeners)) {
     Listener listener;
     const bool placed = item.scalar("address", listener.address, parse_listen_address);
     item.count("max_connections", listener.max_connections, 1, kMostConnections);
     if (!placed) {
-      if (!item.has("address")) item.error("address", "listener: an address is needed");
+      if (item.is_mapping() && !item.has("address"))
+        item.error("address", "listener: an address is needed");
       continue;
     }
     for (const Listener& other : settings.listeners) {
@@ -90,6 +92,7 @@ void read_admin(const Mapping& root, Settings& settings, SecretSource& secrets) 
     where.error("address", "admin: " + in_quotes(admin.address.name) +
                                " is taken by the listener " + in_quotes(listener.address.name) +
                                "; the admin listener stands apart, at an address of its own");
+    break;
   }
   const bool open = admin.address.endpoint && !is_loopback(admin.address.endpoint->address);
   if (open && mapping && !mapping->has("token")) {

@@ -10,6 +10,7 @@ namespace {
 
 using policy::Rule;
 
+constexpr size_t kMostRules = 2000;
 constexpr std::string_view kDefaultsName = "defaults";
 
 void check_senders_known(const Mapping& mapping, const policy::Senders& senders,
@@ -35,10 +36,10 @@ void read_match(const Mapping& mapping, const policy::Senders& senders, policy::
   if (mapping.list("senders", match.senders, parse_name, &spans)) {
     check_senders_known(mapping, senders, match, spans);
   }
-  mapping.list("hosts", match.hosts, parse_host_pattern);
+  mapping.list("hosts", match.hosts, parse_host_pattern, nullptr, Mapping::kMostOwnItems);
   mapping.list("ports", match.ports, parse_ports);
   mapping.list("methods", match.methods, parse_method);
-  mapping.list("paths", match.paths, parse_path_pattern);
+  mapping.list("paths", match.paths, parse_path_pattern, nullptr, Mapping::kMostOwnItems);
 }
 
 bool touch(const policy::PortRange& a, const policy::PortRange& b) {
@@ -75,7 +76,7 @@ void check_possible(const Mapping& mapping, const Rule& rule) {
 }
 
 void check_name(const Mapping& mapping, const Rule& rule, const std::vector<Rule>& earlier) {
-  if (!mapping.has("name")) {
+  if (mapping.is_mapping() && !mapping.has("name")) {
     mapping.error("name", "rule: a name is needed; answers, logs and metrics say it");
   }
   if (rule.name == kDefaultsName) {
@@ -94,7 +95,7 @@ void read_rules(const Mapping& root, Settings& settings) {
   settings.defaults.name = kDefaultsName;
   if (const auto defaults = root.mapping("defaults")) read_policy(*defaults, settings.defaults);
   std::vector<Span> names;
-  for (const Mapping& mapping : root.mappings("rules", "rule")) {
+  for (const Mapping& mapping : root.mappings("rules", "rule", kMostRules)) {
     Rule rule = settings.defaults;
     rule.name.clear();
     mapping.scalar("name", rule.name, parse_name);

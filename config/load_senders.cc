@@ -12,6 +12,8 @@ namespace {
 
 using policy::Sender;
 
+constexpr size_t kMostSenders = 2000;
+
 bool has_control_byte(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
@@ -108,9 +110,10 @@ void check_kinds(const Mapping& mapping, const Sender& sender) {
 
 Sender read_sender(const Mapping& mapping, const Settings& settings, SecretSource& secrets) {
   Sender sender;
+  if (!mapping.is_mapping()) return sender;
   mapping.scalar("name", sender.name, parse_name);
   if (!mapping.has("name")) mapping.error("name", "sender: a name is needed");
-  mapping.list("networks", sender.networks, parse_prefix);
+  mapping.list("networks", sender.networks, parse_prefix, nullptr, Mapping::kMostOwnItems);
   read_sender_listeners(mapping, settings.listeners, sender);
   if (const auto credentials = mapping.mapping("credentials")) {
     read_credentials(*credentials, sender, secrets);
@@ -138,7 +141,7 @@ void check_unique(const Mapping& mapping, const Sender& sender,
 void read_senders(const Mapping& root, Settings& settings, SecretSource& secrets) {
   std::vector<Sender> senders;
   std::vector<Span> names;
-  for (const Mapping& mapping : root.mappings("senders", "sender")) {
+  for (const Mapping& mapping : root.mappings("senders", "sender", kMostSenders)) {
     Sender sender = read_sender(mapping, settings, secrets);
     check_unique(mapping, sender, senders);
     names.push_back(mapping.span("name"));

@@ -27,8 +27,12 @@ std::string_view kind_name(const Node& node) {
 
 Mapping::Mapping(const Node& node, Span where, std::string name, std::string path,
                  Diagnostics& diagnostics)
-    : where_(where), name_(std::move(name)), path_(std::move(path)), diagnostics_(diagnostics) {
-  if (node.kind == Node::Kind::mapping) {
+    : is_mapping_(node.kind == Node::Kind::mapping),
+      where_(where),
+      name_(std::move(name)),
+      path_(std::move(path)),
+      diagnostics_(diagnostics) {
+  if (is_mapping_) {
     for (size_t i = 0; i < node.items.size(); ++i) take(node.keys[i], node.items[i]);
   } else if (node.kind != Node::Kind::refused) {
     diagnostics_.error(
@@ -89,10 +93,15 @@ bool Mapping::expect_unquoted(std::string_view key, std::string_view noun) const
   return false;
 }
 
-const std::vector<Node>* Mapping::list_items(std::string_view key) const {
+const std::vector<Node>* Mapping::list_items(std::string_view key, size_t most) const {
   const Node* node = find(key);
   if (node == nullptr || node->kind == Node::Kind::refused) return nullptr;
-  if (node->kind == Node::Kind::list) return &node->items;
+  if (node->kind == Node::Kind::list) {
+    if (node->items.size() <= most) return &node->items;
+    diagnostics_.error(node->span, std::string(key) + ": " + std::to_string(node->items.size()) +
+                                       " entries; at most " + std::to_string(most));
+    return nullptr;
+  }
   std::string message =
       std::string(key) + ": expected a list, found " + std::string(kind_name(*node));
   const bool plain = node->kind == Node::Kind::scalar && !node->quoted && node->text.size() < 40;
@@ -144,9 +153,10 @@ std::optional<Mapping> Mapping::mapping(std::string_view key) const {
                  diagnostics_);
 }
 
-std::vector<Mapping> Mapping::mappings(std::string_view key, std::string_view noun) const {
+std::vector<Mapping> Mapping::mappings(std::string_view key, std::string_view noun,
+                                       size_t most) const {
   std::vector<Mapping> read;
-  const std::vector<Node>* items = list_items(key);
+  const std::vector<Node>* items = list_items(key, most);
   if (items == nullptr) return read;
   const std::string path = path_.empty() ? std::string(key) : path_ + "." + std::string(key);
   for (const Node& item : *items) {

@@ -20,6 +20,10 @@ namespace egret::config {
 //   Parsers: std::optional<T>(std::string_view text, std::string& why), see scalars.h.
 class Mapping {
  public:
+  // Lists that every rule inherits are short, so that the product of both stays small.
+  static constexpr size_t kMostItems = 1000;
+  static constexpr size_t kMostOwnItems = 10'000;
+
   // `name` is what messages call it. `node` must outlive this.
   Mapping(const Node& node, Span where, std::string name, std::string path,
           Diagnostics& diagnostics);
@@ -29,7 +33,8 @@ class Mapping {
   [[nodiscard]] bool has(std::string_view key) const { return find(key) != nullptr; }
   // Where the key's value is, or the mapping when the key is not there.
   [[nodiscard]] Span span(std::string_view key) const;
-  [[nodiscard]] Span where() const { return where_; }
+  // False: it was something else, which was reported.
+  [[nodiscard]] bool is_mapping() const { return is_mapping_; }
   [[nodiscard]] Diagnostics& diagnostics() const { return diagnostics_; }
 
   template <typename T, typename Parse>
@@ -38,11 +43,11 @@ class Mapping {
     return node != nullptr && element(key, *node, out, parse);
   }
 
-  // A list of scalars; replaces `out`. `spans`: where each element stands.
+  // A list of at most `most` scalars; replaces `out`. `spans`: where each element stands.
   template <typename T, typename Parse>
   bool list(std::string_view key, std::vector<T>& out, Parse parse,
-            std::vector<Span>* spans = nullptr) const {
-    const std::vector<Node>* items = list_items(key);
+            std::vector<Span>* spans = nullptr, size_t most = kMostItems) const {
+    const std::vector<Node>* items = list_items(key, most);
     if (items == nullptr) return false;
     std::vector<T> read;
     bool good = true;
@@ -82,8 +87,9 @@ class Mapping {
 
   // The mapping at `key`; nothing when it is not there.
   [[nodiscard]] std::optional<Mapping> mapping(std::string_view key) const;
-  // The mappings of the list at `key`. `noun` is what one is called: "sender".
-  [[nodiscard]] std::vector<Mapping> mappings(std::string_view key, std::string_view noun) const;
+  // The mappings of the list at `key`, at most `most`. `noun` is what one is called: "sender".
+  [[nodiscard]] std::vector<Mapping> mappings(std::string_view key, std::string_view noun,
+                                              size_t most) const;
   // False, and an error, when the list at `key` is there and empty: `why` says what to do.
   bool not_empty(std::string_view key, std::string_view why) const;
 
@@ -110,12 +116,13 @@ class Mapping {
   void take(const Node& key, const Node& value);
   bool expect_scalar(std::string_view key, const Node& node) const;
   bool expect_unquoted(std::string_view key, std::string_view noun) const;
-  const std::vector<Node>* list_items(std::string_view key) const;
+  const std::vector<Node>* list_items(std::string_view key, size_t most) const;
   bool note_repeated(std::string_view key, const Node& item,
                      std::map<std::string_view, int>& seen) const;
   static std::string not_one_of(std::string_view text, const std::vector<std::string_view>& words);
 
   std::map<std::string, Field, std::less<>> fields_;
+  bool is_mapping_;
   Span where_;
   std::string name_;
   std::string path_;

@@ -46,11 +46,11 @@ std::string suggestion(std::string_view text) {
   if (host == "localhost") {
     return "; write \"127.0.0.1:" + port + "\" or \"[::1]:" + port + "\"";
   }
-  if (const auto whole = policy::Address::parse(text)) {
-    return "; the port is missing: \"" + policy::Endpoint{*whole, 4750}.to_string() + "\"";
-  }
   if (const auto bare = policy::Address::parse(host); bare && !bare->is_v4()) {
     return "; IPv6 stands in brackets: \"[" + bare->to_string() + "]:" + port + "\"";
+  }
+  if (const auto whole = policy::Address::parse(text)) {
+    return "; the port is missing: \"" + policy::Endpoint{*whole, 4750}.to_string() + "\"";
   }
   return {};
 }

@@ -26,11 +26,10 @@ constexpr uint64_t kLargestSize = 1ULL << 50;
 struct Kind {
   std::string_view noun;      // "a duration"
   std::string_view examples;  // "250ms, 5s, 10m, 2h or 3d"
-  std::string_view unit;      // the likeliest one: "s"
   std::string_view longest;
 };
-constexpr Kind kDuration = {"a duration", "250ms, 5s, 10m, 2h or 3d", "s", "365d"};
-constexpr Kind kSize = {"a size", "512B, 64KiB, 1MiB or 10GiB", "KiB", "1024TiB"};
+constexpr Kind kDuration = {"a duration", "250ms, 5s, 10m, 2h or 3d", "365d"};
+constexpr Kind kSize = {"a size", "512B, 64KiB, 1MiB or 10GiB", "1024TiB"};
 
 std::string not_a(const Kind& kind, std::string_view text) {
   return in_quotes(text) + " is not " + std::string(kind.noun) + "; write " +
@@ -44,8 +43,7 @@ std::optional<uint64_t> parse_quantity(std::string_view text, const std::array<U
   const std::string_view number = text.substr(0, digits);
   const std::string_view name = text.substr(digits);
   if (!number.empty() && name.empty()) {
-    why = in_quotes(text) + " has no unit; write " +
-          in_quotes(std::string(text) + std::string(kind.unit));
+    why = in_quotes(text) + " has no unit; write " + std::string(kind.examples);
     return std::nullopt;
   }
   const auto unit = std::find_if(units.begin(), units.end(),
@@ -177,14 +175,15 @@ std::optional<std::string> parse_path_pattern(std::string_view text, std::string
 std::optional<policy::HostPattern> parse_host_pattern(std::string_view text, std::string& why) {
   Result<policy::HostPattern> pattern = policy::HostPattern::parse(text);
   if (pattern) return std::move(pattern).value();
-  why = in_quotes(text) + " is not a host pattern";
-  if (text.find("://") != std::string_view::npos || text.find('/') != std::string_view::npos) {
-    why += "; write the host alone, without scheme or path";
-  } else if (!pattern.error().detail.empty()) {
-    why += ": " + text::printable(pattern.error().detail);
-  } else {
-    why += "; write example.com, *.example.com or *";
+  if (text.find('/') != std::string_view::npos) {
+    why = in_quotes(text) + " is not a host pattern; write the host alone, without scheme or path";
+    return std::nullopt;
   }
+  // A sentence of its own becomes the end of ours.
+  std::string detail = text::printable(pattern.error().detail);
+  if (detail.ends_with('.')) detail.pop_back();
+  why = in_quotes(text) + " is not a host pattern" + (detail.empty() ? "" : ": " + detail) +
+        "; write example.com, *.example.com or *";
   return std::nullopt;
 }
 

@@ -1,5 +1,6 @@
 #include "config/schema.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/text.h"
@@ -103,6 +104,7 @@ size_t tolerance(std::string_view word) {
 }
 
 constexpr size_t kLongestWord = 64;
+constexpr size_t kMostCandidates = 500;  // a list that long has no "the" nearest
 
 }  // namespace
 
@@ -117,30 +119,36 @@ std::vector<std::string_view> keys_of(std::string_view path) {
 }
 
 std::string nearest_key(std::string_view key, std::string_view path) {
-  const std::vector<std::string_view> keys = keys_of(path);
-  if (const auto near = nearest(key, keys); !near.empty()) return std::string(near);
   std::string found;
   each_below(path, [&](std::string_view rest) {
     const bool same = rest.ends_with(key) && rest.size() > key.size() &&
                       rest[rest.size() - key.size() - 1] == '.';
     if (found.empty() && !key.empty() && same) found = std::string(rest);
   });
-  return found;
+  if (!found.empty()) return found;
+  return std::string(nearest(key, keys_of(path)));
 }
 
 std::string_view nearest(std::string_view name, std::span<const std::string_view> names) {
-  if (name.size() > kLongestWord) return {};
+  if (name.size() > kLongestWord || names.size() > kMostCandidates) return {};
+  const std::string lower = text::to_lower(name);
   std::string_view best;
   size_t best_distance = tolerance(name) + 1;
   for (const std::string_view candidate : names) {
     if (candidate.size() > kLongestWord) continue;
-    const size_t distance = text::edit_distance(text::to_lower(name), text::to_lower(candidate));
+    const size_t distance = text::edit_distance(lower, text::to_lower(candidate));
     if (distance < best_distance) {
       best = candidate;
       best_distance = distance;
     }
   }
-  return best;
+  if (!best.empty() || lower.size() < 3) return best;
+  // "warning" for "warn", "addr" for "address".
+  const auto begins = [&](std::string_view candidate) {
+    return candidate.starts_with(lower) || (candidate.size() >= 3 && lower.starts_with(candidate));
+  };
+  const auto found = std::find_if(names.begin(), names.end(), begins);
+  return found == names.end() ? std::string_view() : *found;
 }
 
 }  // namespace egret::config

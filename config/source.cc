@@ -31,8 +31,11 @@ Span Source::span(size_t offset, size_t bytes) const {
   const int number = static_cast<int>(index) + 1;
   const std::string_view whole = line(number);
   const size_t before = std::min(offset - starts_[index], whole.size());
+  if (known_.line != index || known_.bytes > before) known_ = {index, 0, 0};
+  known_.characters += characters(whole.substr(known_.bytes, before - known_.bytes));
+  known_.bytes = before;
   const int width = characters(whole.substr(before, bytes));
-  return {number, characters(whole.substr(0, before)) + 1, std::max(width, 1)};
+  return {number, known_.characters + 1, std::max(width, 1)};
 }
 
 std::string_view Source::rest_of_line(size_t offset) const {

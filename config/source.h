@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,14 @@ class Source {
   std::string path_;
   std::string_view text_;
   std::vector<size_t> starts_;  // offset of each line
+  // The last place asked for: places are asked for in the order of the text, and a line may be as
+  // long as the text.
+  struct Known {
+    size_t line = 0;
+    size_t bytes = 0;
+    int characters = 0;
+  };
+  mutable Known known_;
 };
 
 // The number of characters (code points) in UTF-8 text.

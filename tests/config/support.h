@@ -1,0 +1,76 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+
+#include "config/load.h"
+
+namespace egret::config {
+
+// Remembers what was asked; answers from a table.
+class FakeSecrets final : public SecretSource {
+ public:
+  std::map<std::string, std::string> files;
+  std::map<std::string, std::string> variables;
+  std::map<std::string, std::string> warnings;
+  bool has_everything = false;  // whatever is asked for and not in the table is "s3cret"
+
+  std::string read_file(const std::string& path, std::string& error) override {
+    return look(files, path, error);
+  }
+  std::string read_env(const std::string& name, std::string& error) override {
+    return look(variables, name, error);
+  }
+  std::string file_warning(const std::string& path) override {
+    return warnings.contains(path) ? warnings.at(path) : "";
+  }
+
+ private:
+  std::string look(const std::map<std::string, std::string>& table, const std::string& name,
+                   std::string& error) const {
+    if (table.contains(name)) return table.at(name);
+    if (has_everything) return "s3cret";
+    error = "there is no \"" + name + "\"";
+    return {};
+  }
+};
+
+inline FakeSecrets every_secret() {
+  FakeSecrets secrets;
+  secrets.has_everything = true;
+  return secrets;
+}
+
+inline std::string read_text(const std::filesystem::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  EXPECT_TRUE(stream.good()) << path;
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
+inline std::string all_text(const Loaded& loaded) {
+  std::string out;
+  for (const Diagnostic& diagnostic : loaded.diagnostics) out += diagnostic.to_string() + "\n";
+  return out;
+}
+
+inline Loaded load(std::string_view text) {
+  FakeSecrets secrets = every_secret();
+  return load_text(text, "egret.yaml", secrets);
+}
+
+// The settings of a text that must load without any diagnostic.
+inline std::shared_ptr<const Settings> must_load(std::string_view text) {
+  const Loaded loaded = load(text);
+  EXPECT_EQ(all_text(loaded), "") << text;
+  if (loaded.settings == nullptr) throw std::runtime_error("did not load");
+  return loaded.settings;
+}
+
+}  // namespace egret::config
