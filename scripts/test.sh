@@ -26,13 +26,14 @@ begin() {
   printf '\n== %s\n' "$step"
 }
 
-# Runs one libFuzzer target on its seeds in tests/fuzz/corpus/NAME; new inputs go to the build tree.
+# Runs one libFuzzer target, NAME_fuzz, on its seeds in tests/data/fuzz/NAME; what it finds goes to
+# the build tree.
 fuzz() {
   local target=$1 name seeds=() found
-  name=$(basename "$target")
+  name=$(basename "$target" _fuzz)
   found=build/fuzz/found/$name
   mkdir -p "$found"
-  if [ -d "tests/fuzz/corpus/$name" ]; then seeds=("tests/fuzz/corpus/$name"); fi
+  if [ -d "tests/data/fuzz/$name" ]; then seeds=("tests/data/fuzz/$name"); fi
   if "$target" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
       -artifact_prefix="$found-" "$found" "${seeds[@]}" >"$found.log" 2>&1; then
     echo "$name: $(awk '/number_of_executed_units/ {print $2}' "$found.log") inputs, nothing found"
@@ -68,7 +69,7 @@ if [ "$fuzz_seconds" -gt 0 ]; then
   cmake --build --preset fuzz -j "$jobs"
 
   begin "fuzzing, $fuzz_seconds s a target, $jobs at a time"
-  mapfile -t targets < <(find build/fuzz/tests/fuzz -maxdepth 1 -type f -executable | sort)
+  mapfile -t targets < <(find build/fuzz/tests/fuzz -maxdepth 1 -type f -executable -name '*_fuzz' | sort)
   if [ ${#targets[@]} -eq 0 ]; then
     echo "no fuzz target was built"
     exit 1
