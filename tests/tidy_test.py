@@ -435,6 +435,23 @@ def check_metrics(sources, document):
             yield Finding(path, number, "documents", f"{name} is exported by nothing")
 
 
+PLACES = r"(?:base|policy|config|proxy|tests|bench|scripts|docs|examples|packaging|cmake)/"
+
+
+def check_paths(path, text, exists):
+    """Files and folders that a document names: in backticks from the root, or as links."""
+    folder = pathlib.PurePosixPath(path).parent
+    for number, line in enumerate(text.splitlines(), 1):
+        named = re.findall(rf"`(?:\./)?({PLACES}[\w./-]*)`", line)
+        links = [link for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", line) if "://" not in link]
+        for target in named + [str(folder / link) for link in links]:
+            parts = []
+            for part in pathlib.PurePosixPath(target).parts:
+                parts = parts[:-1] if part == ".." else parts + [part]
+            if not exists("/".join(parts)):
+                yield Finding(path, number, "documents", f"there is no {'/'.join(parts)}")
+
+
 # ---------------------------------------------------------------------------------------------------
 
 
@@ -457,7 +474,9 @@ def tracked_files(root):
 
 def check_tree(root):
     findings, warnings, sources = [], [], []
-    for path in tracked_files(root):
+    files = tracked_files(root)
+    folders = {str(parent) for path in files for parent in pathlib.PurePosixPath(path).parents}
+    for path in files:
         try:
             text = (root / path).read_text(encoding="utf-8")
         except UnicodeDecodeError:
@@ -469,6 +488,8 @@ def check_tree(root):
                 sources.append((path, text))
         if fits(path, ["scripts/*", ".ci/*", "bench/*.sh", "tests/*.sh"]):
             findings += check_shell(path, text)
+        if path.endswith(".md") and not path.startswith("tests/data/"):
+            findings += check_paths(path, text, lambda named: named in folders or named in files)
         findings += check_words(path, text)
     findings += check_reasons((root / "base/reason.h").read_text(), (root / "docs/reasons.md").read_text())
     findings += check_metrics(sources, (root / "docs/metrics.md").read_text())
@@ -596,6 +617,10 @@ def self_test():
         ("a documented metric", check_metrics([("x", '"egret_a_total"')], "| `egret_a_total` |"), False),
         ("a histogram's parts", check_metrics([("x", '"egret_a_bucket"')], "| `egret_a` |"), False),
         ("an undocumented metric", check_metrics([("x", '"# HELP egret_a_total x"')], ""), True),
+        ("a path that is there", check_paths("docs/x.md", "`base/a.h` [b](../b.md) [c](https://c/d)",
+                                             lambda p: p in ("base/a.h", "b.md")), False),
+        ("a path that is not", check_paths("docs/x.md", "see `./scripts/gone.sh`", lambda p: False), True),
+        ("a link that leads nowhere", check_paths("docs/x.md", "[b](b.md)", lambda p: p == "b.md"), True),
         ("a metric of nothing", check_metrics([], "| `egret_a_total` |"), True),
     ]
     for what, findings, expected in documents:
