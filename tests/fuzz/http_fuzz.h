@@ -45,7 +45,8 @@ inline void feed(BodyDecoder& decoder, std::string_view bytes, Content& out) {
   while (!bytes.empty() && !decoder.done() && !out.refused) {
     const auto step = decoder.next(bytes);
     if (!step) {
-      out = {.refused = true};
+      out = Content();
+      out.refused = true;
       return;
     }
     EGRET_FUZZ_CHECK(step->consumed > 0 && step->consumed <= bytes.size());
