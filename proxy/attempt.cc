@@ -61,7 +61,7 @@ std::optional<Result<policy::PermittedAddresses>> locate_now(Services& services,
   }
   const auto local = policy::localhost_addresses(target.host);
   if (!local.empty()) return judge.permit(target.rule, target.port, local);
-  const Result<net::Answer>* known = services.resolver.peek(target.host.text);
+  const Result<net::Answer>* known = services.resolver->peek(target.host.text);
   if (known == nullptr) return std::nullopt;
   if (!*known) return Result<policy::PermittedAddresses>(Unexpected(known->error()));
   return judge.permit(target.rule, target.port, (*known)->addresses);
@@ -73,7 +73,8 @@ async::Task<Result<policy::PermittedAddresses>> locate(Services& services, const
   const TimePoint began = now();
   const Deadline deadline = within(target.rule.timeouts.resolve, total);
   std::string name = target.host.text;
-  Result<net::Answer> answer = co_await services.resolver.resolve(std::move(name), deadline);
+  const std::shared_ptr<net::CachingResolver> resolver = services.resolver;
+  Result<net::Answer> answer = co_await resolver->resolve(std::move(name), deadline);
   record.resolve += now() - began;
   if (!answer && answer.error().reason == Reason::dns_timeout && now() >= total) {
     co_return Unexpected(Reason::total_timeout, "while resolving " + target.host.text);

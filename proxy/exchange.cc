@@ -70,9 +70,11 @@ Exchange::~Exchange() {
 }
 
 async::Task<After> Exchange::run() {
-  Result<Admission> admitted = admit(
-      *policy_, head_, head_size_, {.address = sender_.address, .listener = sender_.listener->name},
-      services_.pseudonym, record_);
+  Result<Admission> admitted = admit(*policy_, head_, head_size_,
+                                     {.address = sender_.address,
+                                      .listener = sender_.listener->name,
+                                      .proxy_authorization = std::nullopt},
+                                     services_.pseudonym, record_);
   method_ = record_.method;
   if (!admitted) {
     record_.failure = std::move(admitted.error());
@@ -253,7 +255,8 @@ async::Task<Result<>> Exchange::relay() {
   Sink sink{.stream = sender_.stream,
             .chunked = !delimited && minor_version_ == 1,
             .timed_out = Reason::sender_idle,
-            .failed = Reason::sender_disconnected};
+            .failed = Reason::sender_disconnected,
+            .head = {}};
   std::string extra;
   append_relayed_fields(extra, answer_.head.status, record_.attempts);
   if (keep_alive_ && minor_version_ == 0) extra += "Connection: keep-alive\r\n";

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "proxy/admission.h"
@@ -9,10 +11,29 @@
 
 namespace egret::proxy {
 
-// Where a sender's connection came in. Outlives its listener: open connections keep it.
+// Where a sender's connection came in, shared by all workers. Outlives its listener: open
+// connections keep it.
 struct ListenerInfo {
   std::string name;
   Labels::Id label = 0;
+  std::atomic<uint32_t> max_connections{UINT32_MAX};  // a reload may change it
+  std::atomic<uint32_t> open{0};
+};
+
+// A place among a listener's connections, given back when it dies.
+class ConnectionSlot {
+ public:
+  ConnectionSlot() = default;
+  // Nothing when the listener is full.
+  static std::optional<ConnectionSlot> take(std::shared_ptr<ListenerInfo> listener);
+  ConnectionSlot(ConnectionSlot&&) noexcept = default;
+  ConnectionSlot& operator=(ConnectionSlot&&) noexcept = default;
+  ~ConnectionSlot() {
+    if (listener_) listener_->open.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+ private:
+  std::shared_ptr<ListenerInfo> listener_;
 };
 
 // One sender's connection, as an exchange sees it.

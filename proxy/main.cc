@@ -1,1 +1,3 @@
-int main() { return 0; }
+#include "proxy/commands/commands.h"
+
+int main(int argc, char** argv) { return egret::commands::main(argc, argv); }

@@ -57,7 +57,7 @@ std::string to_json(const Record& record);
 std::string to_text(const Record& record);
 
 // Where access-log lines go. Any thread.
-using AccessLog = std::function<void(std::string line)>;
+using AccessLog = std::function<void(const std::string& line)>;
 
 // Ends an exchange: counts it and writes its line. `access` may be empty (log.access: none).
 void finish(Record& record, TimePoint now, config::LogFormat format, const AccessLog& access,

@@ -40,7 +40,7 @@ struct Policy {
 // Owner: the worker. One thread.
 struct Services {
   const Clock& clock;
-  net::CachingResolver& resolver;
+  std::shared_ptr<net::CachingResolver> resolver;  // replaced on reload; kept by who waits for it
   net::Connector& connector;
   UpstreamPool& pool;
   BufferPool& buffers;

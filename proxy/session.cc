@@ -107,6 +107,16 @@ async::Task<bool> serve_burst(Services& services, SenderConnection& sender) {
 
 }  // namespace
 
+std::optional<ConnectionSlot> ConnectionSlot::take(std::shared_ptr<ListenerInfo> listener) {
+  const uint32_t before = listener->open.fetch_add(1, std::memory_order_relaxed);
+  ConnectionSlot slot;
+  slot.listener_ = std::move(listener);
+  if (before >= slot.listener_->max_connections.load(std::memory_order_relaxed)) {
+    return std::nullopt;  // `slot` gives the place back
+  }
+  return slot;
+}
+
 Sessions::Member::Member(Sessions& sessions, net::Stream& stream, Labels::Id listener)
     : sessions_(sessions), stream_(stream), listener_(listener), next_(sessions.first_) {
   if (next_ != nullptr) next_->prev_ = this;
@@ -129,9 +139,11 @@ void Sessions::wake_idle() {
   }
 }
 
-async::Task<void> serve(Services& services, Sessions& sessions, std::unique_ptr<net::Stream> stream,
+async::Task<void> serve(Services& services, Sessions& sessions, ConnectionSlot slot,
+                        std::unique_ptr<net::Stream> stream,
                         std::shared_ptr<const ListenerInfo> listener,
                         std::optional<policy::Address> address) {
+  const ConnectionSlot held = std::move(slot);
   const Sessions::Member member(sessions, *stream, listener->label);
   SenderConnection sender{*stream, std::move(listener), address};
   while (!services.draining) {

@@ -41,7 +41,8 @@ class Sessions {
 // Serves one sender's connection until it ends: waits for a request without holding a buffer, then
 // runs exchanges while requests are there, answered in order.
 //   Idle for longer than the defaults' timeouts.idle, it is closed without a word.
-async::Task<void> serve(Services& services, Sessions& sessions, std::unique_ptr<net::Stream> stream,
+async::Task<void> serve(Services& services, Sessions& sessions, ConnectionSlot slot,
+                        std::unique_ptr<net::Stream> stream,
                         std::shared_ptr<const ListenerInfo> listener,
                         std::optional<policy::Address> address);
 

@@ -84,6 +84,7 @@ int Channel::set_servers(const AresOptions& options) {
 }
 
 std::string Channel::servers() const {
+  if (channel_ == nullptr) return "nobody";
   ares_addr_port_node* first = nullptr;
   if (ares_get_servers_ports(channel_, &first) != ARES_SUCCESS) return "no name server";
   std::string list;
@@ -149,7 +150,8 @@ class Lookup final : private async::ReadyNode {
   void arm();
   void settle();
   Failure failure(Reason reason, const std::string& what) const;
-  Failure failure_of(int status) const;
+  Unexpected without_reply(int status) const;
+  std::string trouble_or(const char* words) const;
 
   async::Loop& loop_;
   std::string name_;
@@ -171,7 +173,7 @@ Lookup::~Lookup() { channel_.reset(); }
 
 void Lookup::begin() {
   if (channel_->status() != ARES_SUCCESS) {
-    ipv4_.result = Unexpected(failure_of(channel_->status()));
+    ipv4_.result = without_reply(channel_->status());
     settle();
     return;
   }
@@ -187,78 +189,53 @@ void Lookup::on_reply(void* query, int status, int, unsigned char* bytes, int le
   auto& self = *static_cast<Query*>(query);
   Lookup& lookup = self.lookup;
   if (bytes == nullptr || length < 0) {
-    self.result = Unexpected(lookup.failure_of(status));
+    self.result = lookup.without_reply(status);
   } else {
     // With a reply in hand, c-ares's opinion of it does not matter.
     const std::span<const uint8_t> reply(bytes, static_cast<size_t>(length));
     self.result = parse_reply(lookup.name_, self.type, reply);
-    if (!*self.result) {
-      const Failure& why = self.result->error();
-      self.result = Unexpected(lookup.failure(why.reason, why.detail));
-    }
   }
   lookup.settle();
 }
 
 // Whether all that is needed is there: both halves, or one that failed for good.
 void Lookup::settle() {
-  const auto state = [](const Query& query) {
-    if (!query.result) return 0;
-    if (*query.result) return 1;
-    const Reason reason = query.result->error().reason;
-    return reason == Reason::name_not_found || reason == Reason::name_has_no_address ? 1 : 2;
+  const auto failed = [](const Query& query) {
+    return query.result && !*query.result && !is_absence(*query.result);
   };
-  const int v4 = state(ipv4_);
-  const int v6 = state(ipv6_);
-  if (v4 == 2 || v6 == 2 || (v4 == 1 && v6 == 1)) done_.set();
+  if (failed(ipv4_) || failed(ipv6_) || (ipv4_.result && ipv6_.result)) done_.set();
 }
 
 Result<Answer> Lookup::answer() {
-  const auto failed = [](const Query& query) { return query.result && !*query.result; };
-  const auto absent = [&](const Query& query) {
-    return query.result->error().reason == Reason::name_not_found ||
-           query.result->error().reason == Reason::name_has_no_address;
-  };
-  for (const Query* query : {&ipv4_, &ipv6_}) {
-    if (failed(*query) && !absent(*query)) return Unexpected(query->result->error());
-  }
-  Answer answer;
-  answer.ttl = Duration::max();
-  for (const Query* query : {&ipv4_, &ipv6_}) {
-    if (failed(*query)) continue;
-    const Answer& half = **query->result;
-    answer.addresses.insert(answer.addresses.end(), half.addresses.begin(), half.addresses.end());
-    answer.ttl = std::min(answer.ttl, half.ttl);
-  }
-  if (!answer.addresses.empty()) return answer;
-  // NXDOMAIN for one type and an empty answer for the other is a server's mistake of old
-  // (RFC 4074 4.2): the name does exist.
-  const bool exists = ipv4_.result->error().reason == Reason::name_has_no_address ||
-                      ipv6_.result->error().reason == Reason::name_has_no_address;
-  if (exists) return Unexpected(failure(Reason::name_has_no_address, "neither A nor AAAA record"));
-  return Unexpected(failure(Reason::name_not_found, "NXDOMAIN"));
+  // A half that is missing was not waited for, since the other one has failed.
+  const Result<Answer>& ipv4 = ipv4_.result ? *ipv4_.result : *ipv6_.result;
+  const Result<Answer>& ipv6 = ipv6_.result ? *ipv6_.result : *ipv4_.result;
+  Result<Answer> whole = merge(ipv4, ipv6);
+  if (whole) return whole;
+  return Unexpected(failure(whole.error().reason, whole.error().detail));
 }
 
 Failure Lookup::failure(Reason reason, const std::string& what) const {
-  return {reason, name_ + ": " + what + " (name server " + channel_->servers() + ")"};
+  return {reason, name_ + ": " + what + " (asked " + channel_->servers() + ")"};
 }
 
 Failure Lookup::late() const {
-  if (last_trouble_.empty()) return failure(Reason::dns_timeout, "no answer in time");
-  return failure(Reason::dns_timeout, "no answer in time; last: " + last_trouble_);
+  return failure(Reason::dns_timeout, trouble_or("no answer in time"));
 }
 
-// A status that came without a reply.
-Failure Lookup::failure_of(int status) const {
-  if (channel_ && channel_->get() == nullptr) {
-    return {Reason::dns_error, name_ + ": c-ares cannot start: " + ares_strerror(status)};
+// What a status says that came without a reply.
+Unexpected Lookup::without_reply(int status) const {
+  if (status == ARES_ETIMEOUT) {
+    return Unexpected(Reason::dns_timeout, trouble_or("no answer in time"));
   }
   // c-ares calls it "connection refused" when no server gave an answer that it would take; what
   // they said is more to the point.
-  const bool unhelpful = status == ARES_ECONNREFUSED && !last_trouble_.empty();
-  const std::string what = unhelpful ? last_trouble_ : std::string(ares_strerror(status));
-  if (status == ARES_ETIMEOUT) return late();
-  return failure(Reason::dns_error, what);
+  const char* words = ares_strerror(status);
+  return Unexpected(Reason::dns_error, status == ARES_ECONNREFUSED ? trouble_or(words) : words);
+}
+
+std::string Lookup::trouble_or(const char* words) const {
+  return last_trouble_.empty() ? words : last_trouble_;
 }
 
 void Lookup::Socket::on_edges(Edges now) {
@@ -273,7 +250,7 @@ void Lookup::on_socket_state(void* lookup, ares_socket_t fd, int readable, int w
   try {
     self.watch(fd, {.read = readable != 0, .write = writable != 0});
   } catch (const std::exception& error) {
-    self.ipv4_.result = Unexpected(self.failure(Reason::dns_error, error.what()));
+    self.ipv4_.result = Unexpected(Reason::dns_error, error.what());
     self.settle();
   }
 }

@@ -246,10 +246,9 @@ bool is_dns_name(std::string_view name) {
     rest.remove_prefix(label.size() + 1);
   }
   if (text::equals_ignore_case(label, "localhost")) return false;
-  // A last label that reads as a number makes the whole an address for somebody (WHATWG URL).
-  if (std::ranges::all_of(label, text::is_digit)) return false;
-  return !(label.size() >= 2 && label[0] == '0' && text::lower(label[1]) == 'x' &&
-           std::ranges::all_of(label.substr(2), text::is_hex));
+  // Some parser takes a name whose last label begins with a digit for an address; no top-level
+  // domain does (RFC 1123 2.1).
+  return !text::is_digit(label[0]);
 }
 
 Result<Answer> parse_reply(std::string_view name, RecordType type, std::span<const uint8_t> bytes) {
@@ -281,6 +280,30 @@ Result<Answer> parse_reply(std::string_view name, RecordType type, std::span<con
   }
   answer.ttl = std::chrono::seconds(ttl);
   return answer;
+}
+
+bool is_absence(const Result<Answer>& half) {
+  return !half && (half.error().reason == Reason::name_not_found ||
+                   half.error().reason == Reason::name_has_no_address);
+}
+
+Result<Answer> merge(const Result<Answer>& ipv4, const Result<Answer>& ipv6) {
+  Answer answer;
+  answer.ttl = Duration::max();
+  bool exists = false;
+  for (const Result<Answer>* half : {&ipv4, &ipv6}) {
+    if (!*half) {
+      if (!is_absence(*half)) return Unexpected(half->error());
+      exists = exists || half->error().reason == Reason::name_has_no_address;
+      continue;
+    }
+    const Answer& found = half->value();
+    answer.addresses.insert(answer.addresses.end(), found.addresses.begin(), found.addresses.end());
+    answer.ttl = std::min(answer.ttl, found.ttl);
+  }
+  if (!answer.addresses.empty()) return answer;
+  if (exists) return Unexpected(Reason::name_has_no_address, "neither A nor AAAA record");
+  return Unexpected(Reason::name_not_found, "NXDOMAIN");
 }
 
 }  // namespace egret::net

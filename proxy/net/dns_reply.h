@@ -17,8 +17,8 @@ inline constexpr size_t kMaxAddressesPerType = 256;
 inline constexpr size_t kMaxAliases = 16;
 
 // True for a name that DNS can carry and that means only one thing: letters, digits, `-` and `_`
-// in labels of 1 to 63, 253 in all, no trailing dot, no number last (c-ares reads 010.0.0.1 as an
-// address), not localhost (RFC 6761 6.3: never asked of DNS).
+// in labels of 1 to 63, 253 in all, no trailing dot, no digit first in the last label (c-ares reads
+// 010.0.0.1 as an address), not localhost (RFC 6761 6.3: never asked of DNS).
 bool is_dns_name(std::string_view name);
 
 // Reads a name server's whole reply to the question for `name`'s records of `type`. Pure.
@@ -33,5 +33,14 @@ bool is_dns_name(std::string_view name);
 //                        more than kMaxAddressesPerType.
 // `detail` is a phrase for after the name: "SERVFAIL", "CNAME loop".
 Result<Answer> parse_reply(std::string_view name, RecordType type, std::span<const uint8_t> bytes);
+
+// True for a failure that only says that there is nothing: the other type's records may stand.
+bool is_absence(const Result<Answer>& half);
+
+// One answer of the two halves. Fails closed: any failure of either that is not an absence is the
+// failure of the whole. With both absent, name_not_found only when neither says that the name
+// exists: NXDOMAIN for one type of a name that has the other is a server's mistake of old
+// (RFC 4074 4.2).
+Result<Answer> merge(const Result<Answer>& ipv4, const Result<Answer>& ipv6);
 
 }  // namespace egret::net

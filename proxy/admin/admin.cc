@@ -1,0 +1,221 @@
+#include "proxy/admin/admin.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <future>
+
+#include "base/text.h"
+#include "policy/url.h"
+#include "proxy/async/task_set.h"
+#include "proxy/head_reader.h"
+#include "proxy/http/parser.h"
+#include "proxy/net/socket.h"
+#include "proxy/reply.h"
+
+namespace egret::admin {
+namespace {
+
+constexpr size_t kHeadLimit = 16 * 1024;
+constexpr size_t kMostConnections = 64;
+constexpr Duration kPatience = std::chrono::seconds(10);  // for a request, and to take the answer
+constexpr Duration kWorkerPatience = std::chrono::seconds(1);
+
+struct Response {
+  int status = 200;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::string content;
+  std::string fields;  // complete field lines
+};
+
+Response plain(int status, std::string content) {
+  return {.status = status, .content = std::move(content) + "\n", .fields = {}};
+}
+
+std::string to_bytes(const Response& response, bool keep_alive, bool with_content) {
+  std::string out = fmt::format(
+      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
+      "X-Content-Type-Options: nosniff\r\n{}{}\r\n",
+      response.status, proxy::reason_phrase(response.status), response.content_type,
+      response.content.size(), response.fields, keep_alive ? "" : "Connection: close\r\n");
+  if (with_content) out += response.content;
+  return out;
+}
+
+// What a worker's thread hands over to this one's loop.
+struct Collected {
+  async::Event came;
+  proxy::Metrics metrics;
+};
+
+}  // namespace
+
+class Admin::Inside {
+ public:
+  Inside(async::Loop& loop, net::ListenSocket socket, std::optional<Secret> token, Gateway& gateway)
+      : loop_(loop),
+        gateway_(gateway),
+        token_(std::move(token)),
+        acceptor_(loop, std::move(socket)) {
+    tasks_.spawn(accept());
+  }
+  void set_token(std::optional<Secret> token) { token_ = std::move(token); }
+
+ private:
+  async::Task<void> accept() {
+    while (true) {
+      net::Accepted accepted = co_await acceptor_.accept();
+      if (tasks_.size() > kMostConnections) continue;  // closes it
+      auto stream = std::make_unique<net::SocketStream>(loop_, std::move(accepted.fd));
+      tasks_.spawn(serve(std::move(stream)));
+    }
+  }
+
+  async::Task<void> serve(std::unique_ptr<net::Stream> stream) {
+    proxy::Buffer in = buffers_.take();
+    bool keep = true;
+    while (keep) {
+      keep = co_await serve_one(*stream, in);
+    }
+  }
+
+  async::Task<bool> serve_one(net::Stream& stream, proxy::Buffer& in) {
+    const Deadline until = deadline_after(async::Scheduler::current().now(), kPatience);
+    const proxy::HeadRead read = co_await proxy::read_head(stream, in, kHeadLimit, until);
+    if (read.outcome != proxy::HeadRead::Outcome::complete) co_return false;
+    http::RequestHead head;
+    const Result<> parsed = http::parse_request(in.view().substr(0, read.size), head);
+    Response response;
+    bool keep = false;
+    bool with_content = true;
+    if (!parsed) {
+      response = plain(400, parsed.error().detail);
+    } else {
+      // Nothing here takes content: a request that has some ends the connection.
+      keep = head.keep_alive && head.framing.kind == http::Framing::Kind::none;
+      with_content = head.method != "HEAD";
+      response = co_await answer(head);
+    }
+    in.consume(read.size);
+    std::string bytes = to_bytes(response, keep, with_content);
+    iovec piece{bytes.data(), bytes.size()};
+    const std::span<iovec> pieces(&piece, 1);
+    const Deadline taken = deadline_after(async::Scheduler::current().now(), kPatience);
+    const net::Io put = co_await stream.write_all(pieces, taken);
+    co_return put.ok() && keep;
+  }
+
+  async::Task<Response> answer(http::RequestHead& head) {
+    const std::string_view path = head.target.substr(0, head.target.find('?'));
+    const bool known = path == "/healthz" || path == "/readyz" || path == "/metrics";
+    if (!known) co_return plain(404, "GET /healthz, /readyz or /metrics");
+    if (head.method != "GET" && head.method != "HEAD") {
+      Response refused = plain(405, "GET or HEAD only");
+      refused.fields = "Allow: GET, HEAD\r\n";
+      co_return refused;
+    }
+    if (path == "/healthz") co_return plain(200, "ok");
+    if (path == "/metrics") {
+      std::optional<Response> refused = refuse(head);
+      if (refused) co_return std::move(*refused);
+    } else if (gateway_.draining()) {
+      co_return plain(503, "draining");
+    }
+    const std::shared_ptr<Collected> collected = ask_workers();
+    const Deadline until = deadline_after(async::Scheduler::current().now(), kWorkerPatience);
+    const bool came = co_await collected->came.wait(until);
+    if (!came) co_return plain(503, "a worker does not answer");
+    if (path == "/readyz") co_return plain(200, "ready");
+    Response metrics;
+    metrics.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    metrics.content =
+        proxy::to_prometheus(collected->metrics, gateway_.process(), gateway_.labels());
+    co_return metrics;
+  }
+
+  // Metrics name senders and rules: with a token, only for who has it; without one, only for who
+  // addresses this machine by address, so that a web page cannot rebind its own name to it.
+  std::optional<Response> refuse(const http::RequestHead& head) {
+    const http::Field* field = head.fields.find("Authorization");
+    if (token_) {
+      constexpr std::string_view kBearer = "bearer ";
+      const bool bearer = field != nullptr && field->value.size() > kBearer.size() &&
+                          text::equals_ignore_case(field->value.substr(0, kBearer.size()), kBearer);
+      if (bearer && token_->equals(field->value.substr(kBearer.size()))) return std::nullopt;
+      Response refused = plain(401, "Authorization: Bearer with admin.token is required");
+      refused.fields = "WWW-Authenticate: Bearer realm=\"egret\"\r\n";
+      return refused;
+    }
+    const http::Field* host = head.fields.find("Host");
+    if (host == nullptr || host->value.empty()) return std::nullopt;
+    const Result<policy::Authority> authority = policy::parse_host_header(host->value);
+    const bool local =
+        authority && (authority->host.literal || authority->host.text == "localhost");
+    if (local) return std::nullopt;
+    return plain(403, "address the admin listener by IP address or localhost, or set admin.token");
+  }
+
+  std::shared_ptr<Collected> ask_workers() {
+    auto collected = std::make_shared<Collected>();
+    gateway_.collect([this, collected](proxy::Metrics metrics) {
+      loop_.post_from_anywhere([collected, metrics = std::move(metrics)]() mutable {
+        collected->metrics = std::move(metrics);
+        collected->came.set();
+      });
+    });
+    return collected;
+  }
+
+  async::Loop& loop_;
+  Gateway& gateway_;
+  std::optional<Secret> token_;
+  net::Acceptor acceptor_;
+  proxy::BufferPool buffers_;
+  async::TaskSet tasks_;  // cancelled first
+};
+
+Result<net::ListenSocket> bind(const config::ListenAddress& address) {
+  if (address.endpoint) return net::listen_tcp(*address.endpoint);
+  return net::listen_unix(address.unix_path);
+}
+
+Admin::Admin(net::ListenSocket socket, const config::Admin& settings, Gateway& gateway) {
+  std::promise<void> started;
+  thread_ = std::thread([&, token = settings.token, bound = std::move(socket)]() mutable {
+    pthread_setname_np(pthread_self(), "egret-admin");
+    const SystemClock clock;
+    std::unique_ptr<async::Loop> loop;
+    std::unique_ptr<Inside> inside;
+    try {
+      loop = std::make_unique<async::Loop>(clock);
+      inside = std::make_unique<Inside>(*loop, std::move(bound), std::move(token), gateway);
+    } catch (...) {
+      started.set_exception(std::current_exception());
+      return;
+    }
+    loop_ = loop.get();
+    inside_ = inside.get();
+    async::Loop& running = *loop;
+    started.set_value();
+    running.run();
+  });
+  try {
+    started.get_future().get();
+  } catch (...) {
+    thread_.join();
+    throw;
+  }
+}
+
+Admin::~Admin() {
+  loop_->stop();
+  thread_.join();
+}
+
+void Admin::set_token(std::optional<Secret> token) {
+  loop_->post_from_anywhere(
+      [this, token = std::move(token)]() mutable { inside_->set_token(std::move(token)); });
+}
+
+}  // namespace egret::admin

@@ -1,0 +1,71 @@
+#include "proxy/commands/commands.h"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "proxy/commands/check.h"
+#include "proxy/commands/explain.h"
+#include "proxy/commands/run.h"
+#include "proxy/version.h"
+
+namespace egret::commands {
+namespace {
+
+constexpr int kUsage = 2;
+
+// Help and version go to stdout with 0; a mistake is one line on stderr, with what to do.
+int report(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return app.exit(error);
+  std::string message = error.what();
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  std::cerr << "egret: " << message << " (see egret --help)\n";
+  return kUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Egret: an egress proxy and security gateway for webhooks", "egret");
+  app.require_subcommand(1);
+  app.set_help_flag("-h,--help", "Print this help and exit");
+
+  std::string config;
+  const auto with_config = [&config](CLI::App* command) {
+    command->add_option("-c,--config", config,
+                        "The configuration; without it: the safe built-in defaults");
+    return command;
+  };
+  CLI::App* run = with_config(app.add_subcommand("run", "Run in the foreground"));
+  run->footer("SIGTERM drains, a second one stops. SIGHUP reloads the configuration.");
+  CLI::App* check = with_config(app.add_subcommand("check", "Validate a configuration"));
+
+  ExplainOptions explain_options;
+  CLI::App* explain = with_config(
+      app.add_subcommand("explain", "Say what would happen to a request for a URL, and why"));
+  explain->add_option("--sender", explain_options.sender, "The sender's name, as in `senders`");
+  explain->add_option("--method", explain_options.method,
+                      "The method; CONNECT takes host:port in the URL's place");
+  explain->add_flag("--json", explain_options.json, "One JSON object a URL");
+  explain->add_option("url", explain_options.url, "The URL, or - for one URL a line on stdin")
+      ->required();
+  explain->footer("Exit: 0 allowed, 3 denied or malformed, 4 cannot be resolved, 2 usage.");
+  CLI::App* version = app.add_subcommand("version", "Print the version");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return report(app, error);
+  }
+  if (*version) {
+    std::cout << "egret " << proxy::kVersion << "\n";
+    return 0;
+  }
+  if (*check) return commands::check(config);
+  if (*explain) {
+    explain_options.config = config;
+    return commands::explain(explain_options);
+  }
+  return *run ? commands::run(config) : kUsage;
+}
+
+}  // namespace egret::commands

@@ -1,0 +1,174 @@
+#include "proxy/commands/run.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <atomic>
+#include <iostream>
+#include <thread>
+
+#include "proxy/admin/admin.h"
+#include "proxy/commands/check.h"
+#include "proxy/logging.h"
+#include "proxy/server.h"
+#include "proxy/version.h"
+
+namespace egret::commands {
+namespace {
+
+// SIGTERM lets exchanges finish for this long: under the 30 s that service managers and Kubernetes
+// wait before they kill.
+constexpr Duration kDrainLimit = std::chrono::seconds(25);
+
+using config::LogLevel;
+
+// Signals are blocked in every thread and taken here, one at a time.
+class Signals {
+ public:
+  Signals() {
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set_);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set_, number);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+  }
+  int wait() const {
+    int number = 0;
+    while (sigwait(&set_, &number) != 0) {
+    }
+    return number;
+  }
+
+ private:
+  sigset_t set_;
+};
+
+// As many descriptors as we may have: two a request in flight.
+void raise_descriptor_limit(proxy::Log& log) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    log.event(LogLevel::warn, "the limit of open files cannot be raised");
+  }
+}
+
+class ServerGateway final : public admin::Gateway {
+ public:
+  explicit ServerGateway(proxy::Server& server) : server_(server) {}
+  bool draining() const override { return server_.draining(); }
+  void collect(std::function<void(proxy::Metrics)> take) override {
+    server_.collect(std::move(take));
+  }
+  proxy::ProcessMetrics process() const override { return server_.process(); }
+  const proxy::Labels& labels() const override { return server_.labels(); }
+
+ private:
+  proxy::Server& server_;
+};
+
+void reload(const std::string& path, proxy::Server& server, admin::Admin& admin, proxy::Log& log) {
+  if (path.empty()) {
+    log.event(LogLevel::warn, "SIGHUP: there is no configuration file to reload");
+    return;
+  }
+  const auto settings = load(path);
+  const Result<> reloaded =
+      settings ? server.reload(settings)
+               : Result<>(Unexpected(Reason::internal_error, "see the messages above"));
+  if (!reloaded) {
+    log.event(LogLevel::error,
+              "reload refused, the old configuration stays: " + reloaded.error().detail);
+    return;
+  }
+  admin.set_token(settings->admin.token);
+  log.event(LogLevel::info, "configuration reloaded from " + path);
+}
+
+// Drains while listening for the second signal. True when everything finished.
+bool drain(proxy::Server& server, const Signals& signals, proxy::Log& log) {
+  log.event(LogLevel::info, "draining: no new connections, exchanges may finish");
+  std::atomic<bool> finished = false;
+  std::atomic<bool> whole = false;
+  const pthread_t main_thread = pthread_self();
+  std::thread waiter([&] {
+    whole = server.drain(kDrainLimit);
+    finished = true;
+    pthread_kill(main_thread, SIGTERM);  // wakes the wait below
+  });
+  int number = SIGHUP;
+  while (number == SIGHUP) number = signals.wait();
+  const bool done = finished;
+  if (!done) {
+    log.event(LogLevel::warn, "stopped by a second signal");
+    waiter.detach();
+    return false;
+  }
+  waiter.join();
+  if (!whole) log.event(LogLevel::warn, "the drain limit has passed: cutting what is left");
+  return whole;
+}
+
+int serve(const std::string& path, std::shared_ptr<const config::Settings> settings,
+          const Signals& signals, proxy::Log& log) {
+  Result<net::ListenSocket> admin_socket = admin::bind(settings->admin.address);
+  if (!admin_socket) {
+    std::cerr << "egret: admin: " << admin_socket.error().detail << "\n";
+    return 1;
+  }
+  std::vector<policy::Endpoint> admin_endpoints;
+  if (admin_socket->endpoint) admin_endpoints.push_back(*admin_socket->endpoint);
+  const std::string admin_name =
+      admin_socket->endpoint ? admin_socket->endpoint->to_string() : settings->admin.address.name;
+  Result<std::unique_ptr<proxy::Server>> server =
+      proxy::Server::start(settings, admin_endpoints, log);
+  if (!server) {
+    std::cerr << "egret: " << server.error().detail << "\n";
+    return 1;
+  }
+  ServerGateway gateway(**server);
+  admin::Admin admin(std::move(*admin_socket), settings->admin, gateway);
+  log.event(LogLevel::info,
+            fmt::format("egret {} listens on {}, admin on {}, {} workers{}", proxy::kVersion,
+                        fmt::join((*server)->addresses(), ", "), admin_name, settings->workers,
+                        settings->mode == policy::Mode::report ? ", report mode" : ""));
+  int number = signals.wait();
+  while (number == SIGHUP) {
+    reload(path, **server, admin, log);
+    number = signals.wait();
+  }
+  const bool whole = drain(**server, signals, log);
+  if (!whole) {
+    // Exchanges are cut here, not unwound: their sockets close with the process.
+    log.flush();
+    std::_Exit(1);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run(const std::string& path) {
+  const auto settings = load(path);
+  if (!settings) return 2;
+  const Signals signals;
+  proxy::Log log;
+  const Result<> logged = log.configure(settings->log);
+  if (!logged) {
+    std::cerr << "egret: log.access: " << logged.error().detail << "\n";
+    return 1;
+  }
+  raise_descriptor_limit(log);
+  try {
+    const int code = serve(path, settings, signals, log);
+    log.flush();
+    return code;
+  } catch (const std::exception& error) {
+    std::cerr << "egret: " << error.what() << "\n";
+    return 1;
+  }
+}
+
+}  // namespace egret::commands

@@ -1,0 +1,221 @@
+#include "proxy/worker.h"
+
+#include <sys/random.h>
+
+#include <exception>
+#include <future>
+#include <map>
+
+#include "proxy/net/ares_resolver.h"
+#include "proxy/net/dialer.h"
+#include "proxy/net/happy_eyeballs.h"
+
+namespace egret::proxy {
+namespace {
+
+constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
+
+// A resolver with its cache; replaced as one when the settings change.
+struct ResolverStack {
+  ResolverStack(async::Loop& loop, const config::Resolver& settings)
+      : upstream(loop, {.servers = settings.servers,
+                        .timeout = settings.timeout,
+                        .tries = settings.tries,
+                        .hosts_file = settings.hosts_file}),
+        cache(upstream, {.entries = settings.cache_entries,
+                         .min_ttl = settings.min_ttl,
+                         .max_ttl = settings.max_ttl,
+                         .negative_ttl = settings.negative_ttl}) {}
+  net::AresResolver upstream;
+  net::CachingResolver cache;
+};
+
+std::shared_ptr<net::CachingResolver> make_resolver(async::Loop& loop,
+                                                    const config::Resolver& settings) {
+  auto stack = std::make_shared<ResolverStack>(loop, settings);
+  return {stack, &stack->cache};
+}
+
+uint64_t random_start() {
+  uint64_t start = 0;
+  [[maybe_unused]] const auto got = getrandom(&start, sizeof start, 0);
+  return start;
+}
+
+}  // namespace
+
+class Worker::Inside {
+ public:
+  Inside(Shared& shared, async::Loop& loop, Orders orders)
+      : shared_(shared),
+        loop_(loop),
+        dialer_(loop),
+        connector_(dialer_),
+        services_{.clock = shared.clock,
+                  .resolver = make_resolver(loop, orders.settings->resolver),
+                  .connector = connector_,
+                  .pool = pool_,
+                  .buffers = buffers_,
+                  .in_flight = shared.in_flight,
+                  .metrics = metrics_,
+                  .access_log = {},
+                  .pseudonym = shared.pseudonym,
+                  .policy = nullptr,
+                  .next_request_id = random_start()},
+        sessions_(metrics_),
+        tasks_([this](std::exception_ptr bug) { tell(bug); }) {
+    apply(std::move(orders));
+  }
+
+  void apply(Orders orders) {
+    if (services_.policy && services_.policy->settings->resolver != orders.settings->resolver) {
+      services_.resolver = make_resolver(loop_, orders.settings->resolver);
+    }
+    services_.policy = std::make_shared<const Policy>(std::move(orders.settings),
+                                                      std::move(orders.own), shared_.labels);
+    services_.access_log = std::move(orders.access_log);
+    pool_.clear();
+    for (const std::string& name : orders.stop_listening) accepting_.erase(name);
+    for (WorkerListener& listener : orders.listen) {
+      auto acceptor = std::make_unique<Accepting>(loop_, std::move(listener));
+      Accepting& accepting = *acceptor;
+      accepting_[accepting.info->name] = std::move(acceptor);
+      accepting.task.spawn(accept(accepting));
+    }
+  }
+
+  void drain(std::function<void()> drained) {
+    services_.draining = true;
+    accepting_.clear();
+    sessions_.wake_idle();
+    tasks_.spawn(until_drained(std::move(drained)));
+  }
+
+  Metrics report() {
+    metrics_.upstream_idle = pool_.size();
+    metrics_.dns_cache_entries = services_.resolver->size();
+    metrics_.dns_cache_hits = services_.resolver->hits();
+    metrics_.dns_cache_misses = services_.resolver->misses();
+    metrics_.buffers_lent = buffers_.lent();
+    for (const auto& [name, accepting] : accepting_) {
+      metrics_.accept_failures[accepting->info->label] = accepting->acceptor.exhausted();
+    }
+    return metrics_;
+  }
+
+ private:
+  struct Accepting {
+    Accepting(async::Loop& loop, WorkerListener listener)
+        : info(std::move(listener.info)), acceptor(loop, std::move(listener.socket)) {}
+    std::shared_ptr<ListenerInfo> info;
+    net::Acceptor acceptor;
+    async::TaskSet task;
+  };
+
+  async::Task<void> accept(Accepting& accepting) {
+    while (true) {
+      net::Accepted accepted = co_await accepting.acceptor.accept();
+      take(accepting, std::move(accepted));
+    }
+  }
+
+  void take(Accepting& accepting, net::Accepted accepted) {
+    auto stream = std::make_unique<net::SocketStream>(loop_, std::move(accepted.fd));
+    std::optional<ConnectionSlot> slot = ConnectionSlot::take(accepting.info);
+    std::optional<policy::Address> address;
+    if (accepted.peer) address = accepted.peer->address;
+    if (slot) {
+      tasks_.spawn(serve(services_, sessions_, std::move(*slot), std::move(stream), accepting.info,
+                         address));
+    } else {
+      tasks_.spawn(turn_away(services_, std::move(stream), accepting.info));
+    }
+  }
+
+  async::Task<void> until_drained(std::function<void()> drained) {
+    while (tasks_.size() > 1) {  // this one is left
+      const Deadline next = deadline_after(async::Scheduler::current().now(), kDrainPoll);
+      co_await async::sleep_until(next);
+    }
+    drained();
+  }
+
+  void tell(std::exception_ptr bug) {
+    try {
+      std::rethrow_exception(bug);
+    } catch (const std::exception& error) {
+      shared_.event(config::LogLevel::error,
+                    std::string("a connection ended by a bug: ") + error.what());
+    } catch (...) {
+      shared_.event(config::LogLevel::error, "a connection ended by a bug");
+    }
+  }
+
+  Shared& shared_;
+  async::Loop& loop_;
+  net::SystemDialer dialer_;
+  net::HappyEyeballs connector_;
+  UpstreamPool pool_;
+  BufferPool buffers_;
+  Metrics metrics_;
+  Services services_;
+  Sessions sessions_;
+  std::map<std::string, std::unique_ptr<Accepting>> accepting_;
+  async::TaskSet tasks_;  // cancelled first: everything above outlives it
+};
+
+Worker::Worker(Shared& shared, uint32_t index, Orders orders) {
+  std::promise<void> started;
+  thread_ = std::thread([&] {
+    pthread_setname_np(pthread_self(), ("egret-" + std::to_string(index)).c_str());
+    std::unique_ptr<async::Loop> loop;
+    std::unique_ptr<Inside> inside;
+    try {
+      loop = std::make_unique<async::Loop>(shared.clock);
+      inside = std::make_unique<Inside>(shared, *loop, std::move(orders));
+    } catch (...) {
+      started.set_exception(std::current_exception());
+      return;
+    }
+    loop_ = loop.get();
+    inside_ = inside.get();
+    async::Loop& running = *loop;
+    started.set_value();
+    running.run();
+  });
+  try {
+    started.get_future().get();
+  } catch (...) {
+    thread_.join();
+    throw;
+  }
+}
+
+Worker::~Worker() {
+  loop_->stop();
+  thread_.join();
+}
+
+void Worker::apply(Orders orders) {
+  std::promise<void> applied;
+  loop_->post_from_anywhere([&] {
+    try {
+      inside_->apply(std::move(orders));
+      applied.set_value();
+    } catch (...) {
+      applied.set_exception(std::current_exception());
+    }
+  });
+  applied.get_future().get();
+}
+
+void Worker::drain(std::function<void()> drained) {
+  loop_->post_from_anywhere(
+      [this, drained = std::move(drained)]() mutable { inside_->drain(std::move(drained)); });
+}
+
+void Worker::report(std::function<void(Metrics)> take) {
+  loop_->post_from_anywhere([this, take = std::move(take)] { take(inside_->report()); });
+}
+
+}  // namespace egret::proxy
