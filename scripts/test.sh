@@ -66,7 +66,7 @@ ctest --preset tsan -j "$jobs" --no-tests=error
 if [ "$fuzz_seconds" -gt 0 ]; then
   begin "building the fuzzers"
   cmake --preset fuzz >/dev/null
-  cmake --build --preset fuzz -j "$jobs"
+  cmake --build --preset fuzz --target tests/fuzz/all -j "$jobs"
 
   begin "fuzzing, $fuzz_seconds s a target, $jobs at a time"
   mapfile -t targets < <(find build/fuzz/tests/fuzz -maxdepth 1 -type f -executable -name '*_fuzz' | sort)
