@@ -186,7 +186,7 @@ LITERAL = r"-?\d[\w.']*|\"\s*\"(?:sv|s)?|'\s*'|true|false|nullptr|\"[ ]*\"(?:sv|
 ARGUMENT = re.compile(rf"(?:[*&]?\s*{CHAIN}|std::move\(\s*\*?{CHAIN}\s*\)|{LITERAL})", re.S)
 # A callee may walk through accessors without arguments: worker.dialer().dial(address, deadline)
 CALLEE = re.compile(
-    rf"(?:std::move\(\s*{CHAIN}\s*\)|(?:::)?{NAME}(?:<[\w:<>,\s*&]*>)?)"
+    rf"(?:std::move\(\s*{CHAIN}\s*\)|(?:::)?{NAME}(?:<[\w:<>,\s*&]*>)?(?:\(\s*\)(?=\s*(?:\.|->)))?)"
     rf"(?:\s*(?:::|\.|->)\s*{NAME}(?:<[\w:<>,\s*&]*>)?(?:\(\s*\)(?=\s*(?:\.|->)))?)*", re.S)
 TARGET = re.compile(
     r"(?:\[\[\w+\]\]\s*)?[A-Za-z_][\w:<>,\s*&.]*(?:->[\w.]+)*\s*=\s*", re.S)
@@ -569,6 +569,7 @@ GOOD = [
     ("proxy/x.cc", "Task<int> f() { x = co_await g(std::move(a), b.c, d->e, 3, kNever, Kind::x, *this); }"),
     ("proxy/x.cc", "Task<int> f() { this->x_ = co_await worker_.dialer().dial(std::move(a.b), deadline); }"),
     ("proxy/x.cc", "Task<int> f() { co_return co_await g(a); }"),
+    ("proxy/x.cc", "Task<int> f() { Result<A> x = co_await resolver().resolve(host.text, deadline); }"),
     ("proxy/x.cc", "Task<int> f() { std::optional<Result<A>> r = co_await async::race(std::move(t), d); }"),
     ("proxy/x.cc", "Task<int> f() { if (x) co_await g(a); else co_await h(); }"),
     ("proxy/x.cc", "Task<int> f() { switch (x) { case Kind::a: co_await g(a); break; default: co_await h(); } }"),
