@@ -27,9 +27,8 @@ void append_request(std::string& out, const RequestHead& head, const policy::Url
 // adds `Connection: close`. `keep_alive` false adds `Connection: close`.
 // `sender_minor`: an HTTP/1.0 sender gets no chunked coding. `extra` is complete field lines
 // ("Proxy-Status: egret\r\n…").
-void append_response(std::string& out, const ResponseHead& head, Framing framing,
-                     int sender_minor, bool keep_alive, std::string_view pseudonym,
-                     std::string_view extra);
+void append_response(std::string& out, const ResponseHead& head, Framing framing, int sender_minor,
+                     bool keep_alive, std::string_view pseudonym, std::string_view extra);
 
 // Appends a 1xx answer's head: status line and forwardable fields.
 void append_interim(std::string& out, const ResponseHead& head);

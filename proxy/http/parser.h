@@ -17,8 +17,8 @@ namespace egret::http {
 // The caller maps it to response_malformed for answers.
 Result<size_t> find_head_end(std::string_view bytes, size_t& scanned);
 
-// The size of one empty line before a request line, which a sender may send after the content of the
-// last request (RFC 9112 2.2), or 0. The caller skips one; find_head_end refuses a second.
+// The size of one empty line before a request line, which a sender may send after the content of
+// the last request (RFC 9112 2.2), or 0. The caller skips one; find_head_end refuses a second.
 size_t leading_crlf(std::string_view bytes);
 
 // Parses exactly one head (llhttp, under our own stricter checks). `head` must outlive `out`.

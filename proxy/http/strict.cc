@@ -55,13 +55,6 @@ Unexpected bad_response(std::string_view detail) {
   return Unexpected(Reason::response_malformed, std::string(detail));
 }
 
-// Fast where it matters: a value without any control byte is looked at eight bytes at a time.
-bool has_bad_value_byte(std::string_view value) {
-  const char* end = value.data() + value.size();
-  const char* at = find_control(value.data(), end);
-  return !std::all_of(at, end, is_field_value_char);
-}
-
 }  // namespace
 
 bool is_token_char(char c) { return kTokenChars[static_cast<uint8_t>(c)]; }
@@ -158,7 +151,6 @@ bool fields_are_lines(std::string_view lines, const Fields& fields) {
         (!value.empty() && value.data() != field.value.data())) {
       return false;
     }
-    if (has_bad_value_byte(value)) return false;
     lines.remove_prefix(end + 2);
   }
   return lines == "\r\n";

@@ -40,7 +40,8 @@ Result<> split_status_line(std::string_view head, StatusLine& out);
 
 // True when every field is exactly one line of `lines` (what follows the start line, with the empty
 // line), its name a token directly before the colon, its value the rest without white space at both
-// ends; nothing is left over. Two parsers that disagree about a head are how smuggling starts.
+// ends; nothing is left over. The bytes of values are find_head_end's to judge. Two parsers that
+// disagree about a head are how smuggling starts.
 bool fields_are_lines(std::string_view lines, const Fields& fields);
 
 }  // namespace egret::http
