@@ -53,7 +53,8 @@ if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
 act() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
 told() { tail -n +$(($2 + 1)) "$scratch/$1" | sed "s/^/  $(printf %-9s "$3") │ /"; }
 
-# send URL STATUS: one unmodified sender. STATUS is what it must see, so that the demo is a test too.
+# send URL STATUS [full]: one unmodified sender. STATUS is what it must see, so that the demo is a test
+# too; `full` shows every member of a refusal.
 send() {
   local names receiver log answer
   names=$(lines names) receiver=$(lines receiver) log=$(lines egret)
@@ -66,7 +67,7 @@ send() {
   echo "  \$ HTTP_PROXY=$HTTP_PROXY python3 six-line-sender.py $1"
   told names "$names" dns
   told receiver "$receiver" receiver
-  python3 scripts/demo/show.py answer <<<"$answer"
+  python3 scripts/demo/show.py answer "${3:-short}" <<<"$answer"
   python3 scripts/demo/show.py log "$scratch/egret" "$log"
   if [ "${answer%% *}" != "$2" ]; then
     echo "  ! the sender should have seen $2"
@@ -82,7 +83,7 @@ send http://hooks.customer.example/billing 200
 webhooks=$((webhooks + 1))
 
 act "2. The cloud's metadata service: refused, and the answer says why and what to change"
-send http://$metadata/latest/meta-data/iam/ 403
+send http://$metadata/latest/meta-data/iam/ 403 full
 
 act "3. A customer's host name that leads into our own network: refused"
 send http://intranet.attacker.example/admin 403
@@ -105,7 +106,7 @@ act "7. Ask before you send: IPv4 inside IPv6 is judged by the IPv4"
 echo "  \$ egret explain http://[64:ff9b::a9fe:a9fe]/"
 status=0
 "$EGRET" explain 'http://[64:ff9b::a9fe:a9fe]/' >"$scratch/explain" || status=$?
-sed 's/^/  /' "$scratch/explain"
+fold -s -w 130 "$scratch/explain" | sed 's/^/  /'
 if [ $status -ne 3 ]; then
   echo "  ! explain should have exited with 3, not $status"
   failed=1

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""What the demo prints.  show.py answer: the sender's `STATUS BODY` from stdin.  show.py log FILE FROM: Egret's access
+"""What the demo prints.  show.py answer full|short: the sender's `STATUS BODY` from stdin.  show.py log FILE FROM: Egret's access
 lines from line FROM on, the fields that tell the story."""
 
 import json
 import sys
+import textwrap
 
 SHOWN = ("method", "destination", "address", "verdict", "reason", "status")
 
@@ -12,7 +13,7 @@ def row(who, text):
     print(f"  {who:<9} │ {text}")
 
 
-def answer():
+def answer(how):
     status, _, body = sys.stdin.read().strip().partition(" ")
     try:
         problem = json.loads(body)
@@ -21,7 +22,9 @@ def answer():
         return
     row("sender", status)
     for name, value in problem.items():
-        row("", f"{name}: {value}")
+        if how == "full" or name in ("reason", "detail"):
+            for number, part in enumerate(textwrap.wrap(f"{name}: {value}", 110)):
+                row("", "  " * bool(number) + part)
 
 
 def log(path, first):
@@ -36,6 +39,6 @@ def log(path, first):
 
 
 if sys.argv[1] == "answer":
-    answer()
+    answer(sys.argv[2])
 else:
     log(sys.argv[2], int(sys.argv[3]))
