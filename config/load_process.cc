@@ -2,6 +2,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 
 #include "config/scalars.h"
 #include "config/sections.h"
@@ -17,7 +18,6 @@ constexpr uint32_t kMostWorkers = 256;
 
 void read_workers(const Mapping& root, Settings& settings) {
   settings.workers = cores();
-  std::string word;
   const Node* node = root.find("workers");
   if (node == nullptr || (node->kind == Node::Kind::scalar && node->text == "auto")) return;
   if (node->kind == Node::Kind::scalar && node->text.find_first_of("0123456789") != 0) {

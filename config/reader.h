@@ -129,26 +129,4 @@ class Mapping {
   Diagnostics& diagnostics_;
 };
 
-// Parsers made of parsers.
-
-// `none` besides what `parse` takes: Duration::max().
-template <typename Parse>
-auto or_none(Parse parse) {
-  return [parse](std::string_view text, std::string& why) -> decltype(parse(text, why)) {
-    if (text == "none") return Duration::max();
-    return parse(text, why);
-  };
-}
-
-// A quantity from `least` to `most`; `print` turns either into text.
-template <typename T, typename Parse, typename Print>
-auto between(T least, T most, Parse parse, Print print) {
-  return [=](std::string_view text, std::string& why) -> std::optional<T> {
-    const std::optional<T> value = parse(text, why);
-    if (!value || (*value >= least && *value <= most)) return value;
-    why = in_quotes(text) + " is out of range; from " + print(least) + " to " + print(most);
-    return std::nullopt;
-  };
-}
-
 }  // namespace egret::config

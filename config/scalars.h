@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "config/diagnostics.h"
 #include "config/settings.h"
 #include "policy/rules.h"
 
@@ -48,5 +49,27 @@ bool is_token68(std::string_view text);
 // As a person writes it: "1m", "1500ms"; "none" for Duration::max().
 std::string duration_text(Duration duration);
 std::string size_text(uint64_t bytes);
+
+// Parsers made of parsers.
+
+// `none` besides what `parse` takes: Duration::max().
+template <typename Parse>
+auto or_none(Parse parse) {
+  return [parse](std::string_view text, std::string& why) -> decltype(parse(text, why)) {
+    if (text == "none") return Duration::max();
+    return parse(text, why);
+  };
+}
+
+// A quantity from `least` to `most`; `print` turns either into text.
+template <typename T, typename Parse, typename Print>
+auto between(T least, T most, Parse parse, Print print) {
+  return [=](std::string_view text, std::string& why) -> std::optional<T> {
+    const std::optional<T> value = parse(text, why);
+    if (!value || (*value >= least && *value <= most)) return value;
+    why = in_quotes(text) + " is out of range; from " + print(least) + " to " + print(most);
+    return std::nullopt;
+  };
+}
 
 }  // namespace egret::config

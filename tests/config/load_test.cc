@@ -52,7 +52,8 @@ TEST(Defaults, AreThoseOfTheTypes) {
 
 // The values that are promised to the people who run it, spelt out.
 TEST(Defaults, AreThoseOfTheContract) {
-  const policy::Rule& rule = built_in_defaults()->defaults;
+  const auto built_in = built_in_defaults();
+  ASSERT_NE(built_in, nullptr);
   const auto promised = must_load(
       "defaults:\n"
       "  action: allow\n"
@@ -63,7 +64,7 @@ TEST(Defaults, AreThoseOfTheContract) {
       "  timeouts: {resolve: 5s, connect: 5s, response: 15s, idle: 10s, total: 20s, tunnel: 10m}\n"
       "  limits: {request_body: 1MiB, response_body: 128KiB, headers: 32KiB,\n"
       "           in_flight_per_host: 64}\n");
-  EXPECT_EQ(promised->defaults, rule);
+  EXPECT_EQ(promised->defaults, built_in->defaults);
 }
 
 TEST(Examples, EachLoadsWithoutAWord) {
