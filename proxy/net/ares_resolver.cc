@@ -143,7 +143,10 @@ class Lookup final : private async::ReadyNode {
   static void pump(ReadyNode& node);
   static ares_ssize_t receive(ares_socket_t fd, void* buffer, size_t size, int flags,
                               sockaddr* from, ares_socklen_t* from_size, void* lookup);
+  static ares_ssize_t send(ares_socket_t fd, const iovec* pieces, int count, void* lookup);
   static const ares_socket_functions& socket_functions();
+  template <typename Count>
+  Count note_error(Count result);
 
   void watch(int fd, async::Loop::Interest interest);
   void process();
@@ -303,13 +306,19 @@ void Lookup::arm() {
   timer_.arm(scheduler.timers(), deadline_after(scheduler.now(), after), *this);
 }
 
+template <typename Count>
+Count Lookup::note_error(Count result) {
+  const bool failed = result < 0 && errno != EAGAIN && errno != EINTR && errno != EINPROGRESS;
+  if (failed) last_trouble_ = std::strerror(errno);
+  return result;
+}
+
 // As c-ares would, but it notes what went wrong: c-ares itself forgets what a server answered when
 // it goes on to the next.
 ares_ssize_t Lookup::receive(ares_socket_t fd, void* buffer, size_t size, int flags, sockaddr* from,
                              ares_socklen_t* from_size, void* lookup) {
   auto& self = *static_cast<Lookup*>(lookup);
-  const ssize_t got = recvfrom(fd, buffer, size, flags, from, from_size);
-  if (got < 0 && errno != EAGAIN && errno != EINTR) self.last_trouble_ = std::strerror(errno);
+  const ssize_t got = self.note_error(recvfrom(fd, buffer, size, flags, from, from_size));
   // A whole packet with a header: UDP. The fourth octet ends in the response code (RFC 1035 4.1.1).
   if (got >= HFIXEDSZ && from != nullptr) {
     switch (static_cast<const uint8_t*>(buffer)[3] & 0xf) {
@@ -329,29 +338,27 @@ ares_ssize_t Lookup::receive(ares_socket_t fd, void* buffer, size_t size, int fl
   return got;
 }
 
+ares_ssize_t Lookup::send(ares_socket_t fd, const iovec* pieces, int count, void* lookup) {
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces);
+  message.msg_iovlen = static_cast<size_t>(count);
+  // A server that hung up must not be a SIGPIPE.
+  return static_cast<Lookup*>(lookup)->note_error(sendmsg(fd, &message, MSG_NOSIGNAL));
+}
+
 const ares_socket_functions& Lookup::socket_functions() {
   static const ares_socket_functions functions{
       .asocket = [](int family, int type, int protocol, void* lookup) -> ares_socket_t {
-        const int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-        if (fd < 0) static_cast<Lookup*>(lookup)->last_trouble_ = std::strerror(errno);
-        return fd;
+        const int kind = type | SOCK_NONBLOCK | SOCK_CLOEXEC;
+        return static_cast<Lookup*>(lookup)->note_error(socket(family, kind, protocol));
       },
       .aclose = [](ares_socket_t fd, void*) { return close(fd); },
       .aconnect =
           [](ares_socket_t fd, const sockaddr* to, ares_socklen_t size, void* lookup) {
-            const int connected = connect(fd, to, size);
-            if (connected != 0 && errno != EINPROGRESS) {
-              static_cast<Lookup*>(lookup)->last_trouble_ = std::strerror(errno);
-            }
-            return connected;
+            return static_cast<Lookup*>(lookup)->note_error(connect(fd, to, size));
           },
       .arecvfrom = &Lookup::receive,
-      .asendv = [](ares_socket_t fd, const iovec* pieces, int count, void*) -> ares_ssize_t {
-        msghdr message{};
-        message.msg_iov = const_cast<iovec*>(pieces);
-        message.msg_iovlen = static_cast<size_t>(count);
-        return sendmsg(fd, &message, MSG_NOSIGNAL);  // a server that hung up is no SIGPIPE
-      }};
+      .asendv = &Lookup::send};
   return functions;
 }
 

@@ -1,47 +1,25 @@
 #include "proxy/net/ares_resolver.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
+#include <thread>
 
-#include "policy/judge.h"
-#include "policy/url.h"
-#include "proxy/async/loop.h"
 #include "proxy/async/task_set.h"
 #include "proxy/net/resolver_cache.h"
-#include "tests/support/dns_server.h"
+#include "tests/net/resolver_fixture.h"
 
 namespace egret::net {
 namespace {
 
-using namespace std::chrono_literals;
-using namespace std::string_literals;
-using test::DnsAnswer;
-using test::DnsAnswers;
-using test::DnsMode;
-using test::DnsRecord;
-using test::DnsServer;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::UnorderedElementsAre;
-
-DnsRecord a(const std::string& address, uint32_t ttl = 60) {
-  return {.type = "A", .value = address, .ttl = ttl, .owner = {}, .raw = {}};
-}
-DnsRecord aaaa(const std::string& address, uint32_t ttl = 60) {
-  return {.type = "AAAA", .value = address, .ttl = ttl, .owner = {}, .raw = {}};
-}
-DnsAnswer records(std::vector<DnsRecord> rows) {
-  return {.records = std::move(rows), .delay = 0ms};
-}
-DnsAnswer mode(DnsMode what, std::vector<DnsRecord> rows = {}) {
-  return {.mode = what, .records = std::move(rows), .delay = 0ms};
-}
 
 size_t open_descriptors() {
   size_t count = 0;
@@ -49,41 +27,6 @@ size_t open_descriptors() {
     ++count;
   }
   return count;
-}
-
-class AresResolverTest : public testing::Test {
- protected:
-  static AresOptions options(const DnsServer& server, Duration timeout = 5s) {
-    return {.servers = {server.endpoint()}, .timeout = timeout, .tries = 2, .hosts_file = false};
-  }
-  [[nodiscard]] Deadline in(Duration after) { return clock_.now() + after; }
-
-  Result<Answer> wait(async::Task<Result<Answer>> task) {
-    task.start();
-    while (!task.done()) loop_.turn(true);
-    return task.result();
-  }
-  Result<Answer> resolve(Resolver& resolver, const std::string& name, Duration patience = 5s) {
-    return wait(resolver.resolve(name, in(patience)));
-  }
-  Result<Answer> resolve(const std::string& name, Duration timeout = 5s) {
-    AresResolver resolver(loop_, options(server_, timeout));
-    return resolve(resolver, name, 30s);
-  }
-
-  // One try's wait where no answer will come.
-  static constexpr Duration kShort = 60ms;
-
-  SystemClock clock_;
-  async::Loop loop_{clock_};
-  DnsServer server_;
-};
-
-std::vector<std::string> texts(const Result<Answer>& answer) {
-  if (!answer) return {std::string(name(answer.error().reason)) + ": " + answer.error().detail};
-  std::vector<std::string> out;
-  for (const policy::Address& address : answer->addresses) out.push_back(address.to_string());
-  return out;
 }
 
 struct Bad {
@@ -307,7 +250,7 @@ TEST_F(AresResolverTest, CancelledAtAnyTurnLeavesNothing) {
   for (const DnsMode how : {DnsMode::records, DnsMode::truncated, DnsMode::silence,
                             DnsMode::tcp_hangs_up, DnsMode::servfail}) {
     server_.script("hook.test", {mode(how, {a("8.8.8.8")})});
-    AresResolver resolver(loop_, options(server_));
+    AresResolver resolver(loop_, options(server_, kShort));
     for (int turns = 0; turns < 12; ++turns) {
       const size_t before = open_descriptors();
       async::Task<Result<Answer>> task = resolver.resolve("hook.test", in(5s));
@@ -356,80 +299,17 @@ TEST_F(AresResolverTest, ManyAtOnceShareOneQueryThroughTheCache) {
   EXPECT_EQ(server_.count("hook.test", "AAAA"), 1U);
 }
 
-// Every row of the corpus: the name is judged as a request's would be, resolved by the real
-// resolver, and its addresses are judged. Nothing is ever dialled.
-class Corpus : public AresResolverTest {
- protected:
-  // "bad", "deny", "error" or "allow".
-  std::string outcome(Resolver& resolver, const std::string& host_text) {
-    const auto host = policy::parse_url("http://" + host_text + "/");
-    if (!host) return "bad";
-    const policy::Judge judge(policy::Mode::enforce, policy::Rule{}, {}, {});
-    const policy::Verdict verdict =
-        judge.judge({.sender = {}, .method = "POST", .host = &host->host, .port = 80, .path = "/"});
-    if (!verdict.allowed()) return "deny";
-    std::vector<policy::Address> candidates;
-    const auto local = policy::localhost_addresses(host->host);
-    candidates.assign(local.begin(), local.end());
-    if (candidates.empty()) {
-      const Result<Answer> answer = resolve(resolver, host->host.text);
-      if (!answer) return "error";
-      candidates = answer->addresses;
-    }
-    return judge.permit(*verdict.rule, 80, candidates) ? "allow" : "deny";
-  }
-};
-
-TEST_F(Corpus, EveryRowComesOutAsItMust) {
-  // What a row expects, as the set of outcomes that will do; several outcomes are one a request.
-  const std::map<std::string, std::vector<std::set<std::string>>> meanings{
-      {"allow", {{"allow"}}},
-      {"deny", {{"deny"}}},
-      {"error", {{"error"}}},
-      {"bad", {{"bad"}}},
-      {"allow-or-deny", {{"allow", "deny"}}},
-      {"allow-or-error", {{"allow", "error"}}},
-      {"allow-pinned", {{"allow"}}},
-      {"allow-then-deny", {{"allow"}, {"deny"}}},
-      {"policy", {{"allow"}, {"deny"}}},  // a lookup of its own for each connection
-  };
-  std::ifstream rows(EGRET_TEST_DATA "/dns.jsonl");
-  ASSERT_TRUE(rows.good());
-  size_t count = 0;
-  for (std::string line; std::getline(rows, line); ++count) {
-    const auto row = nlohmann::json::parse(line);
-    SCOPED_TRACE(row.at("id").get<std::string>());
-    DnsServer server;
-    server.load_zone(row.at("zone").dump());
-    AresResolver resolver(loop_, options(server, row.at("expect") == "error" ? kShort : 5s));
-    const auto host = row.at("host").get<std::string>();
-    const auto& wanted = meanings.at(row.at("expect").get<std::string>());
-    for (const std::set<std::string>& will_do : wanted) {
-      const std::string came = outcome(resolver, host);
-      EXPECT_TRUE(will_do.contains(came)) << came;
-    }
-    const auto asked = server.queries();
-    EXPECT_TRUE(host != "foo.localhost" || asked.empty());
-    for (const test::DnsQuery& query : asked) EXPECT_EQ(query.name, "hook.test");
-    if (row.at("expect") != "error") {
-      EXPECT_LE(server.count("hook.test", "A"), wanted.size() * 2);  // UDP, and TCP when cut
-    }
-  }
-  EXPECT_GE(count, 43U);
-}
-
-// DNS-reb1 to reb7: an answer is used for as long as it lives, and asked again after.
-TEST_F(Corpus, RebindingFindsTheFirstAnswerUntilItsTtlIsOver) {
-  server_.script("hook.test", {records({a("203.0.114.10", 0)}), records({a("127.0.0.1", 0)})});
-  AresResolver upstream(loop_, options(server_));
-  CachingResolver resolver(upstream, {.min_ttl = 100ms});
-  EXPECT_EQ(outcome(resolver, "hook.test"), "allow");
-  EXPECT_EQ(outcome(resolver, "hook.test"), "allow");
-  EXPECT_EQ(server_.count("hook.test", "A"), 1U);
-  std::this_thread::sleep_for(120ms);
-  loop_.turn(false);
-  EXPECT_EQ(outcome(resolver, "hook.test"), "deny");
-  EXPECT_EQ(server_.count("hook.test", "A"), 2U);
+TEST_F(AresResolverTest, WithoutADescriptorItSaysSo) {
+  AresResolver resolver(loop_, options(server_));
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  const Result<Answer> answer = resolve(resolver, "hook.test");
+  setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().reason, Reason::dns_error);
+  EXPECT_THAT(answer.error().detail, HasSubstr("Too many open files"));
 }
 
 }  // namespace
