@@ -149,12 +149,15 @@ Result<uint16_t> parse_port(std::string_view digits) {
   return static_cast<uint16_t>(*port);
 }
 
-// Bytes that may stand nowhere in a URL on the wire (RFC 3986 2). Backslash is a slash to some
-// parsers and text to others.
-bool is_url_byte(char c) { return c > ' ' && c < 0x7F && c != '\\'; }
+// Bytes that may stand nowhere in a URL on the wire (RFC 3986 2).
+bool is_url_byte(char c) { return c > ' ' && c < 0x7F; }
 
+// Backslash is a slash to some parsers and text to others, up to where the query begins: behind
+// that no parser looks for a host or a path any more, and senders do write it there.
 Result<> check_bytes(std::string_view text) {
   const auto* bad = std::find_if_not(text.begin(), text.end(), is_url_byte);
+  const auto backslash = text.substr(0, text.find('?')).find('\\');
+  if (backslash != std::string_view::npos) bad = text.begin() + backslash;
   if (bad == text.end()) return {};
   static constexpr char kHex[] = "0123456789abcdef";
   const auto byte = static_cast<unsigned char>(*bad);

@@ -53,8 +53,9 @@ struct Url {
 //   Port: "host:" means the scheme's default (RFC 9110 4.2.1); a leading zero is refused, since
 //   no sender writes one.
 // Errors:
-//   url_malformed       not absolute, other scheme, no host, userinfo, bad port, backslash, space,
-//                       control or non-ASCII byte, fragment where it is not allowed
+//   url_malformed       not absolute, other scheme, no host, userinfo, bad port, space, control or
+//                       non-ASCII byte, backslash before the query, fragment where it is not
+//                       allowed
 //   host_not_canonical  a host with no single meaning: numbers that are not a strict dotted quad,
 //                       %-escapes, zone id, brackets around anything but IPv6, empty or over-long
 //                       label, over-long name, a hyphen at a label's end, letters no DNS name has,

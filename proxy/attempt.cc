@@ -117,7 +117,7 @@ async::Task<Result<>> await_answer(Services& services, AnswerWait& wait, Answer&
       answer.buffer = services.buffers.take();
     }
     const HeadRead read =
-        co_await read_head(wait.upstream, answer.buffer, wait.head_limit, deadline);
+        co_await read_head(wait.upstream, answer.buffer, HeadOf::answer, wait.head_limit, deadline);
     wait.anything |= !answer.buffer.empty();
     if (read.outcome != HeadRead::Outcome::complete) {
       co_return answer_failure(read, wait, wait.total);

@@ -28,7 +28,6 @@ HeadRead ended(const net::Io& io, bool nothing_yet) {
 
 // Looks at what is there; nothing when more bytes are needed.
 std::optional<HeadRead> look(Buffer& buffer, size_t& scanned, size_t limit) {
-  if (scanned == 0 && buffer.view().starts_with("\r\n")) buffer.consume(2);
   const Result<size_t> size = http::find_head_end(buffer.view(), scanned);
   HeadRead read;
   if (!size) {
@@ -47,11 +46,17 @@ std::optional<HeadRead> look(Buffer& buffer, size_t& scanned, size_t limit) {
 
 }  // namespace
 
-async::Task<HeadRead> read_head(net::Stream& stream, Buffer& buffer, size_t limit,
+async::Task<HeadRead> read_head(net::Stream& stream, Buffer& buffer, HeadOf whose, size_t limit,
                                 Deadline deadline) {
   size_t scanned = 0;
+  bool may_skip = whose == HeadOf::request;
   while (true) {
-    if (!buffer.empty()) {
+    if (may_skip && buffer.size() >= 2) {
+      const size_t empty_line = http::leading_crlf(buffer.view());
+      buffer.consume(empty_line);
+      may_skip = false;
+    }
+    if (!buffer.empty() && (!may_skip || buffer.view() != "\r")) {
       std::optional<HeadRead> read = look(buffer, scanned, limit);
       if (read) co_return std::move(*read);
     }

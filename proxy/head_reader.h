@@ -26,10 +26,13 @@ struct HeadRead {
   Failure failure;
 };
 
+// Whose head is read. Only before a request is one empty line skipped (RFC 9112 2.2).
+enum class HeadOf : uint8_t { request, answer };
+
 // Reads until a whole head is at the front of `buffer`, which grows up to `limit` bytes. Bytes that
-// are there already count; one empty line before a request is skipped (RFC 9112 2.2).
+// are there already count.
 //   `deadline` is for the whole head.
-async::Task<HeadRead> read_head(net::Stream& stream, Buffer& buffer, size_t limit,
+async::Task<HeadRead> read_head(net::Stream& stream, Buffer& buffer, HeadOf whose, size_t limit,
                                 Deadline deadline);
 
 }  // namespace egret::proxy

@@ -73,7 +73,8 @@ async::Task<void> linger(SenderConnection& sender, Buffer& in) {
 async::Task<After> serve_one(Services& services, SenderConnection& sender, Buffer& in) {
   const std::shared_ptr<const Policy> policy = services.policy;
   const Deadline deadline = deadline_after(now(), policy->judge.defaults().timeouts.idle);
-  const HeadRead read = co_await read_head(sender.stream, in, policy->largest_head, deadline);
+  const HeadRead read =
+      co_await read_head(sender.stream, in, HeadOf::request, policy->largest_head, deadline);
   if (read.outcome == HeadRead::Outcome::nothing) co_return After::close;
   if (read.outcome != HeadRead::Outcome::complete) {
     Failure failure = head_failure(read, policy->largest_head);

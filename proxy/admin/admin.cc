@@ -82,7 +82,8 @@ class Admin::Inside {
 
   async::Task<bool> serve_one(net::Stream& stream, proxy::Buffer& in) {
     const Deadline until = deadline_after(async::Scheduler::current().now(), kPatience);
-    const proxy::HeadRead read = co_await proxy::read_head(stream, in, kHeadLimit, until);
+    const proxy::HeadRead read =
+        co_await proxy::read_head(stream, in, proxy::HeadOf::request, kHeadLimit, until);
     if (read.outcome != proxy::HeadRead::Outcome::complete) co_return false;
     http::RequestHead head;
     const Result<> parsed = http::parse_request(in.view().substr(0, read.size), head);

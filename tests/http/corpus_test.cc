@@ -151,9 +151,6 @@ Outcome first_request(string_view bytes, size_t step) {
   return out;
 }
 
-// A backslash in a URL is refused wherever it is: readers differ about it.
-bool is_refused_by_choice(const string& id) { return id == "L-072"; }
-
 // Cases whose trouble lies beyond one request's bytes: the address, the second request, time.
 bool is_about_more_than_bytes(const string& id) {
   static const std::set<string> kIds{"R-cn-private", "R-cn-early2", "R-rst", "L-059"};
@@ -169,8 +166,6 @@ void check(const json& row, const Outcome& outcome) {
   const string kind(kind_of(outcome));
   if (expect == "reject" && !is_about_more_than_bytes(row["id"])) {
     EXPECT_NE(kind, "accepted");
-  } else if (is_refused_by_choice(row["id"])) {
-    EXPECT_EQ(kind, "refused");
   } else if (expect == "accept" || expect == "normalise") {
     EXPECT_EQ(kind, "accepted") << outcome.why;
     const json origin = row.value("origin", json::object());
