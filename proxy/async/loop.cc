@@ -105,16 +105,13 @@ FdWatch Loop::watch_level(int fd, Interest interest, FdHandler& handler) {
 
 void Loop::run() {
   stopped_ = false;
-  bool more = false;
-  while (!stopped_) {
-    turn(!more);
-    more = !scheduler_.ready().empty();
-  }
+  while (!stopped_) turn(true);
 }
 
 void Loop::turn(bool wait) {
   arm_timer();
-  event_base_loop(base_, EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK));
+  const bool may_wait = wait && scheduler_.ready().empty();
+  event_base_loop(base_, EVLOOP_ONCE | (may_wait ? 0 : EVLOOP_NONBLOCK));
   run_posted();
   scheduler_.begin_turn();
   scheduler_.run();

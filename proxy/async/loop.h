@@ -20,7 +20,7 @@ class FdHandler {
   struct Edges {
     bool readable = false;
     bool writable = false;
-    bool peer_closed = false;  // FIN, RST or error
+    bool peer_closed = false;  // FIN. A reset shows as readable and writable: libevent's way
   };
   virtual void on_edges(Edges edges) = 0;
 
@@ -70,8 +70,8 @@ class Loop {
 
   // Runs turns until stop().
   void run();
-  // One turn: waits for descriptors or timers (not at all when `wait` is false), then runs what is
-  // ready.
+  // One turn: waits for descriptors or timers (not at all when `wait` is false or something is
+  // ready), then runs what is ready.
   void turn(bool wait);
 
   // Any thread. `work` runs on the loop's thread, in order; dropped if the loop never turns again.

@@ -35,7 +35,11 @@ class ReadyNode {
 class ReadyList {
  public:
   ReadyList() : head_(nullptr) { head_.prev_ = head_.next_ = &head_; }
-  ~ReadyList() { head_.next_ = nullptr; }
+  // Nodes may outlive it: they are posted nowhere then.
+  ~ReadyList() {
+    while (!empty()) head_.next_->unlink();
+    head_.next_ = nullptr;
+  }
   ReadyList(const ReadyList&) = delete;
   ReadyList& operator=(const ReadyList&) = delete;
 

@@ -50,7 +50,8 @@ class Event {
       waiting_ = true;
       timer_.arm(Scheduler::current().timers(), deadline_, parent.promise());
     }
-    bool await_resume() { return event_.set_; }
+    // Set and cleared again before the waiter ran is still "came".
+    bool await_resume() { return event_.set_ || !timer_.fired(); }
 
    private:
     Event& event_;

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -94,7 +95,16 @@ bool SocketStream::looks_alive() {
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+bool SocketStream::has_failed() const {
+  pollfd asked{.fd = fd_.get(), .events = 0, .revents = 0};
+  return poll(&asked, 1, 0) == 1 && (asked.revents & POLLERR) != 0;
+}
+
 void SocketStream::on_edges(Edges edges) {
+  if (edges.readable && edges.writable && !edges.peer_closed) {
+    on_perhaps_reset();
+    edges.peer_closed = nobody_reads() && has_failed();
+  }
   if (edges.writable) on_writable();
   if (edges.peer_closed) {
     on_peer_closed();

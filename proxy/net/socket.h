@@ -55,6 +55,7 @@ class SocketStream final : public Stream, private async::FdHandler {
 
  private:
   void on_edges(Edges edges) override;
+  [[nodiscard]] bool has_failed() const;
   Fd fd_;
   async::FdWatch watch_;  // ends before the descriptor does
 };

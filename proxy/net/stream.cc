@@ -32,6 +32,7 @@ Io Stream::read_now(std::span<char> buffer) {
   const Io io = try_read(buffer);
   // A short read has emptied the socket, unless the peer's FIN waits behind it.
   maybe_readable_ = io.status != Io::Status::blocked && io.bytes == buffer.size();
+  if (!io.ok()) end_may_hide_ = false;
   return io;
 }
 
@@ -42,7 +43,7 @@ bool Stream::Read::attempt() {
 
 bool Stream::Read::await_ready() {
   assert(stream_.reader_ == nullptr);
-  if (!stream_.maybe_readable_ && !stream_.peer_closed_) return false;
+  if (!stream_.may_read()) return false;
   if (!attempt()) return false;
   return !Scheduler::current().ready().has_had_its_turn();
 }
@@ -76,9 +77,11 @@ bool Stream::Write::attempt() {
     const Io io = stream_.try_write(pieces_);
     if (io.status == Io::Status::blocked) return false;
     if (!io.ok()) {
-      result_ = io;
+      result_.status = io.status;
+      result_.error = io.error;
       return true;
     }
+    if (io.bytes > 0) stream_.end_may_hide_ = false;
     result_.bytes += io.bytes;
     size_t left = io.bytes;
     while (!pieces_.empty() && left >= pieces_.front().iov_len) {

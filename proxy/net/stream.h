@@ -75,6 +75,12 @@ class Stream {
   void on_readable();
   void on_writable();
   void on_peer_closed();
+  // The edge that is being told may also be a reset: it cannot be told from bytes without asking.
+  void on_perhaps_reset() { end_may_hide_ = true; }
+  // No read will find out what an edge was: only then is asking the kernel worth a call.
+  [[nodiscard]] bool nobody_reads() const {
+    return reader_ == nullptr && readable_waiter_ == nullptr;
+  }
 
  private:
   Read* reader_ = nullptr;
@@ -84,6 +90,10 @@ class Stream {
   async::Timer read_timer_;      // stays in the heap between operations: see Timer
   bool maybe_readable_ = false;  // an edge came, and no `blocked` or short read since
   bool peer_closed_ = false;
+  // A reset may stand behind the short read that emptied the socket, its edge being used up. So the
+  // next read tries before it waits; a write that succeeds meanwhile proves that there was none.
+  bool end_may_hide_ = false;
+  [[nodiscard]] bool may_read() const { return maybe_readable_ || peer_closed_ || end_may_hide_; }
 };
 
 class Stream::Read {
@@ -145,12 +155,12 @@ class Stream::Readable {
   ~Readable();
   Readable(const Readable&) = delete;
   Readable& operator=(const Readable&) = delete;
-  bool await_ready() const { return stream_.maybe_readable_ || stream_.peer_closed_; }
+  bool await_ready() const { return stream_.may_read(); }
   template <typename Promise>
   void await_suspend(std::coroutine_handle<Promise> parent) {
     suspend(parent.promise());
   }
-  bool await_resume() const { return stream_.maybe_readable_ || stream_.peer_closed_; }
+  bool await_resume() const { return stream_.may_read(); }
 
  private:
   void suspend(async::ReadyNode& node);

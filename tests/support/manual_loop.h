@@ -1,6 +1,8 @@
 #pragma once
 
-#include "proxy/async/scheduler.h"
+#include <stdexcept>
+
+#include "proxy/async/task.h"
 #include "tests/support/manual_clock.h"
 
 namespace egret::test {
@@ -32,6 +34,18 @@ class ManualLoop {
   // Moves the clock to the earliest instant the heap asks for and fires it, running nothing. False
   // when no timer is armed. A disarmed timer may still ask: then nothing becomes ready.
   bool advance_to_next_timer();
+
+  // Starts `task` and runs it to its end, time passing as its timers ask. Throws what it throws,
+  // or std::logic_error when it waits for what never comes.
+  template <typename T>
+  T run(async::Task<T> task) {
+    task.start();
+    while (!task.done()) {
+      if (step() || advance_to_next_timer()) continue;
+      throw std::logic_error("the task waits for what never comes");
+    }
+    return task.result();
+  }
 
  private:
   static constexpr size_t kMostATurn = 4096;

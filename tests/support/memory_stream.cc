@@ -54,7 +54,7 @@ void Wire::finish(int to) {
 void Wire::reset(int to) {
   ends[to].reset_in = true;
   if (ends[to].stream == nullptr) return;
-  ends[to].stream->notify({.readable = true, .writable = true, .peer_closed = true});
+  ends[to].stream->notify({.readable = true, .writable = true});
 }
 
 MemoryStream::MemoryStream(std::shared_ptr<Wire> wire, int end)
@@ -140,7 +140,13 @@ void MemoryStream::notify(Edges edges) {
 
 void MemoryStream::Delivery::run(ReadyNode& node) {
   auto& delivery = static_cast<Delivery&>(node);
-  const Edges edges = std::exchange(delivery.edges, {});
+  Edges edges = std::exchange(delivery.edges, {});
+  // As SocketStream: bytes show a connection that is writable too, and so does a reset.
+  if (edges.readable && delivery.stream.room_for_writing() > 0) edges.writable = true;
+  if (edges.readable && edges.writable && !edges.peer_closed) {
+    delivery.stream.on_perhaps_reset();
+    edges.peer_closed = delivery.stream.nobody_reads() && delivery.stream.me().reset_in;
+  }
   if (edges.writable) delivery.stream.on_writable();
   if (edges.peer_closed) {
     delivery.stream.on_peer_closed();
