@@ -67,7 +67,8 @@ std::optional<Result<policy::PermittedAddresses>> locate_now(Services& services,
   return judge.permit(target.rule, target.port, (*known)->addresses);
 }
 
-async::Task<Result<policy::PermittedAddresses>> locate(Services& services, const Policy& policy,
+async::Task<Result<policy::PermittedAddresses>> locate(Services& services,
+                                                       std::shared_ptr<const Policy> policy,
                                                        Target target, Record& record,
                                                        Deadline total) {
   const TimePoint began = now();
@@ -80,10 +81,10 @@ async::Task<Result<policy::PermittedAddresses>> locate(Services& services, const
     co_return Unexpected(Reason::total_timeout, "while resolving " + target.host.text);
   }
   if (!answer) co_return Unexpected(std::move(answer.error()));
-  co_return policy.judge.permit(target.rule, target.port, answer->addresses);
+  co_return policy->judge.permit(target.rule, target.port, answer->addresses);
 }
 
-async::Task<Result<Upstream>> open(Services& services, const policy::Rule& rule,
+async::Task<Result<Upstream>> open(Services& services, Duration patience,
                                    policy::PermittedAddresses addresses, Record& record,
                                    Deadline total, bool fresh) {
   if (!fresh) {
@@ -95,7 +96,7 @@ async::Task<Result<Upstream>> open(Services& services, const policy::Rule& rule,
     }
   }
   const TimePoint began = now();
-  const Deadline deadline = within(rule.timeouts.connect, total);
+  const Deadline deadline = within(patience, total);
   Result<net::Connection> made =
       co_await services.connector.connect(std::move(addresses), deadline);
   record.connect += now() - began;

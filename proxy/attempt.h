@@ -27,13 +27,15 @@ std::optional<Result<policy::PermittedAddresses>> locate_now(Services& services,
                                                              const Target& target);
 // The same, asking the name servers. Errors: those of Resolver::resolve and Judge::permit,
 // dns_timeout after timeouts.resolve, total_timeout.
-async::Task<Result<policy::PermittedAddresses>> locate(Services& services, const Policy& policy,
+// `policy` is kept by the task.
+async::Task<Result<policy::PermittedAddresses>> locate(Services& services,
+                                                       std::shared_ptr<const Policy> policy,
                                                        Target target, Record& record,
                                                        Deadline total);
 
 // An open connection to one of `addresses`: an idle one from the pool, or a new one. `fresh`: not
 // from the pool. Errors: those of Connector::connect, total_timeout.
-async::Task<Result<Upstream>> open(Services& services, const policy::Rule& rule,
+async::Task<Result<Upstream>> open(Services& services, Duration patience,
                                    policy::PermittedAddresses addresses, Record& record,
                                    Deadline total, bool fresh);
 

@@ -116,7 +116,7 @@ async::Task<Result<>> Exchange::locate_and_permit() {
   const Target target{*admission_.rule, admission_.url.host, admission_.url.port};
   std::optional<Result<policy::PermittedAddresses>> located =
       locate_now(services_, *policy_, target);
-  if (!located) located = co_await locate(services_, *policy_, target, record_, total_);
+  if (!located) located = co_await locate(services_, policy_, target, record_, total_);
   if (!*located) co_return Unexpected(std::move(located->error()));
   addresses_ = std::move(**located);
   co_return Result<>();
@@ -124,10 +124,11 @@ async::Task<Result<>> Exchange::locate_and_permit() {
 
 async::Task<Result<>> Exchange::attempt() {
   ++record_.attempts;
+  const Duration patience = admission_.rule->timeouts.connect;
   bool fresh = false;
   while (true) {
     Result<Upstream> opened =
-        co_await open(services_, *admission_.rule, addresses_, record_, total_, fresh);
+        co_await open(services_, patience, addresses_, record_, total_, fresh);
     if (!opened) co_return Unexpected(std::move(opened.error()));
     upstream_ = std::move(*opened);
     Result<> answered;
@@ -218,7 +219,8 @@ async::Task<void> Exchange::upload() {
             .timed_out = Reason::write_timeout,
             .failed = Reason::connection_terminated,
             .head = out_head_};
-  if (sent) sent = co_await pour(source, sink, pace());
+  const Pace limits = pace();
+  if (sent) sent = co_await pour(source, sink, limits);
   record_.bytes_up = source.count;
   upload_done_ = sent.has_value();
   if (!sent) {
@@ -272,7 +274,8 @@ async::Task<Result<>> Exchange::relay() {
                 .decoder = http::BodyDecoder(framing),
                 .reasons = kDestinationReasons,
                 .limit = limit};
-  Result<> poured = co_await pour(source, sink, pace());
+  const Pace limits = pace();
+  Result<> poured = co_await pour(source, sink, limits);
   replied_ = sink.started;
   record_.bytes_down = source.count;
   if (poured && background_.size() > 0) co_await upload_ended_.wait(total_);
@@ -320,8 +323,8 @@ async::Task<After> Exchange::answer_failure() {
 
 async::Task<Result<>> Exchange::tunnel() {
   ++record_.attempts;
-  Result<Upstream> opened =
-      co_await open(services_, *admission_.rule, addresses_, record_, total_, true);
+  const Duration patience = admission_.rule->timeouts.connect;
+  Result<Upstream> opened = co_await open(services_, patience, addresses_, record_, total_, true);
   if (!opened) co_return Unexpected(std::move(opened.error()));
   upstream_ = std::move(*opened);
   in_.consume(head_size_);

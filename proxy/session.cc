@@ -84,7 +84,8 @@ async::Task<After> serve_one(Services& services, SenderConnection& sender, Buffe
   http::RequestHead head;
   Result<> parsed = http::parse_request(in.view().substr(0, read.size), head);
   if (!parsed) {
-    co_await refuse_head(services, sender, std::move(parsed.error()));
+    Failure failure = std::move(parsed.error());
+    co_await refuse_head(services, sender, std::move(failure));
     co_return After::linger;
   }
   Exchange exchange(services, sender, in, head, read.size);
