@@ -64,7 +64,8 @@ Result<> check_peer(int fd, const policy::Endpoint& permitted) {
   peer.length = sizeof peer.storage;
   if (getpeername(fd, peer.get(), &peer.length) != 0) return dial_failure(errno, permitted);
   const auto actual = peer.endpoint();
-  if (actual && *actual == permitted) return {};
+  // Both in the kernel's spelling: ::ffff:192.0.2.1 is connected to over IPv4, and told as that.
+  if (actual && actual == SocketAddress::of(permitted).endpoint()) return {};
   return Unexpected(Reason::peer_mismatch,
                     "the connection to " + permitted.to_string() + " leads to " +
                         (actual ? actual->to_string() : std::string("no IP address")));
