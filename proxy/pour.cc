@@ -56,7 +56,8 @@ Result<size_t> gather(Source& source, Batch& batch) {
     if (!step) return Unexpected(source.reasons.malformed, step.error().detail);
     used += step->consumed;
     source.count += step->content.size();
-    if (source.count > source.limit) {
+    // A chunk that cannot be taken whole is refused before it comes.
+    if (source.count + source.decoder.announced() > source.limit) {
       return Unexpected(source.reasons.too_large,
                         "more than " + std::to_string(source.limit) + " bytes of content");
     }

@@ -28,6 +28,9 @@ class BodyDecoder {
   Result<Step> next(std::string_view in);
 
   [[nodiscard]] bool done() const;
+  // Bytes of content that the framing has announced and that have not come: of the chunk, or of
+  // the whole with Kind::length.
+  [[nodiscard]] uint64_t announced() const { return left_; }
   // The peer has closed: Kind::until_close is done by it, everything else is cut short.
   // False when the message was incomplete.
   bool finish();

@@ -152,6 +152,15 @@ TEST(ChunkedContent, IsIncompleteAtEveryByteBeforeItsEnd) {
   EXPECT_TRUE(decode(kChunked, bytes, 4).done);
 }
 
+TEST(ChunkedContent, SaysWhatItsFramingHasAnnounced) {
+  BodyDecoder decoder(kChunked);
+  EXPECT_EQ(decoder.announced(), 0U);
+  ASSERT_TRUE(decoder.next("100000005\r\n"));
+  EXPECT_EQ(decoder.announced(), 0x100000005U);
+  ASSERT_TRUE(decoder.next("hello"));
+  EXPECT_EQ(decoder.announced(), 0x100000000U);
+}
+
 TEST(ContentByLength, EndsAtItsLength) {
   const Framing five{Framing::Kind::length, 5};
   for (size_t step = 1; step < 9; ++step) {
