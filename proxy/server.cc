@@ -64,6 +64,7 @@ Result<> Server::reload(std::shared_ptr<const config::Settings> settings) {
     ++reloads_refused_;
     return Unexpected(Reason::internal_error, std::move(why));
   };
+  if (!settings) return refuse("see the messages above");
   if (settings->workers != settings_->workers) return refuse("`workers` needs a restart");
   if (settings->admin.address != settings_->admin.address) {
     return refuse("`admin.address` needs a restart");

@@ -23,8 +23,9 @@ class Server {
   ~Server();
 
   // Changes to `settings`, whole or not at all: new listeners are bound before anything changes.
-  // Errors: internal_error (a listener cannot be bound, the number of workers or the admin address
-  // differs: these need a restart); what was before stays in force.
+  // Errors, all counted as refused and leaving what was before in force: internal_error (null: the
+  // text was wrong; a listener cannot be bound; the number of workers or the admin address differs:
+  // these need a restart).
   Result<> reload(std::shared_ptr<const config::Settings> settings);
 
   // Stops accepting and lets exchanges finish. True when all were done before `limit` passed.

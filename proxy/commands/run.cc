@@ -75,9 +75,7 @@ void reload(const std::string& path, proxy::Server& server, admin::Admin& admin,
     return;
   }
   const auto settings = load(path);
-  const Result<> reloaded =
-      settings ? server.reload(settings)
-               : Result<>(Unexpected(Reason::internal_error, "see the messages above"));
+  const Result<> reloaded = server.reload(settings);
   if (!reloaded) {
     log.event(LogLevel::error,
               "reload refused, the old configuration stays: " + reloaded.error().detail);
