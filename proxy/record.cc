@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "base/text.h"
@@ -23,8 +24,8 @@ std::string rfc3339(WallTime wall) {
 }
 
 std::string_view verdict_of(const Record& record) {
-  if (record.reported) return "reported";
-  return record.admitted ? "allowed" : "denied";
+  if (!record.admitted) return "denied";
+  return record.reported ? "reported" : "allowed";
 }
 
 // Calls `put(key, value, is_text)` for each field of the line, in order.
@@ -58,7 +59,10 @@ void each_field(const Record& record, Put put) {
 }
 
 bool needs_quotes(std::string_view value) {
-  return value.empty() || value.find_first_of(" \"=\\\x7f") != std::string_view::npos;
+  return value.empty() || std::ranges::any_of(value, [](char c) {
+           const auto byte = static_cast<unsigned char>(c);
+           return byte <= 0x20 || byte >= 0x7F || c == '"' || c == '=' || c == '\\';
+         });
 }
 
 }  // namespace
@@ -109,7 +113,7 @@ void finish(Record& record, TimePoint now, config::LogFormat format, const Acces
       .reason = record.failure ? std::optional(record.failure->reason) : std::nullopt,
       .code_class = static_cast<uint8_t>(record.status / 100)};
   metrics.count(outcome);
-  if (record.reported) {
+  if (record.reported && record.admitted) {  // addresses are enforced in every mode
     Metrics::Outcome would_be = outcome;
     would_be.reason = record.reported->reason;
     ++metrics.reported[Metrics::pack(would_be)];
