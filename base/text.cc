@@ -26,9 +26,11 @@ size_t utf8_length(std::string_view text) {
   return !overlong && !beyond && continues(2) && continues(3) ? 4 : 0;
 }
 
-bool equals_ignore_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
+bool same_letters(const char* a, const char* b, size_t size) {
+  for (size_t i = 0; i < size; ++i) {
+    if (lower(a[i]) != lower(b[i])) return false;
+  }
+  return true;
 }
 
 std::string to_lower(std::string_view text) {

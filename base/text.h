@@ -12,7 +12,11 @@ constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 constexpr bool is_alpha(char c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
 constexpr bool is_hex(char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
-bool equals_ignore_case(std::string_view a, std::string_view b);
+bool same_letters(const char* a, const char* b, size_t size);
+inline bool equals_ignore_case(std::string_view a, std::string_view b) {
+  // Most comparisons end here, without a call.
+  return a.size() == b.size() && same_letters(a.data(), b.data(), a.size());
+}
 std::string to_lower(std::string_view text);
 
 // Removes SP and HTAB at both ends (RFC 9110 OWS).

@@ -19,11 +19,12 @@ std::string loggable(std::string_view target) {
 }
 
 Result<std::string_view> single_value(const http::Fields& fields, std::string_view name) {
+  const http::Field* field = fields.find(name);
+  if (field == nullptr) return std::string_view();
   if (fields.count(name) > 1) {
     return Unexpected(Reason::header_invalid, std::string(name) + " is there more than once.");
   }
-  const http::Field* field = fields.find(name);
-  return field == nullptr ? std::string_view() : field->value;
+  return field->value;
 }
 
 // The URL that the request is for: the absolute-form target, or Egret-Target.
@@ -78,17 +79,25 @@ Result<> identify(const Policy& policy, const http::RequestHead& head, policy::C
 Result<> parse_target(const http::RequestHead& head, Admission& admission, Record& record) {
   if (admission.connect) {
     Result<policy::Authority> authority = policy::parse_authority(head.target);
-    if (!authority) return Unexpected(std::move(authority.error()));
+    if (!authority) {
+      record.destination = loggable(head.target);
+      return Unexpected(std::move(authority.error()));
+    }
     record.destination = authority->to_string();
     admission.url.host = std::move(authority->host);
     admission.url.port = authority->port;
     return {};
   }
   const Result<std::string_view> wanted = target_url(head);
-  if (!wanted) return Unexpected(wanted.error());
-  record.destination = loggable(*wanted);
+  if (!wanted) {
+    record.destination = loggable(head.target);
+    return Unexpected(wanted.error());
+  }
   Result<policy::Url> url = policy::parse_url(*wanted);
-  if (!url) return Unexpected(std::move(url.error()));
+  if (!url) {
+    record.destination = loggable(*wanted);
+    return Unexpected(std::move(url.error()));
+  }
   admission.url = std::move(*url);
   record.destination = admission.url.for_log();
   return {};
@@ -117,8 +126,8 @@ Result<Admission> admit(const Policy& policy, const http::RequestHead& head, siz
   admission.connect = head.method == "CONNECT";
   record.method = head.method;
   record.tunnel = admission.connect;
-  record.destination = loggable(head.target);
   Result<> step = identify(policy, head, caller, record);
+  if (!step) record.destination = loggable(head.target);
   if (step) step = parse_target(head, admission, record);
   if (!step) return Unexpected(std::move(step.error()));
 

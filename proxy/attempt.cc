@@ -84,17 +84,19 @@ async::Task<Result<policy::PermittedAddresses>> locate(Services& services,
   co_return policy->judge.permit(target.rule, target.port, answer->addresses);
 }
 
+std::optional<Upstream> take_idle(Services& services, const policy::PermittedAddresses& addresses,
+                                  Record& record) {
+  std::optional<Upstream> idle = services.pool.take(addresses);
+  if (idle) {
+    ++services.metrics.upstream_reused;
+    record.address = idle->connection.peer;
+  }
+  return idle;
+}
+
 async::Task<Result<Upstream>> open(Services& services, Duration patience,
                                    policy::PermittedAddresses addresses, Record& record,
-                                   Deadline total, bool fresh) {
-  if (!fresh) {
-    std::optional<Upstream> idle = services.pool.take(addresses);
-    if (idle) {
-      ++services.metrics.upstream_reused;
-      record.address = idle->connection.peer;
-      co_return std::move(*idle);
-    }
-  }
+                                   Deadline total) {
   const TimePoint began = now();
   const Deadline deadline = within(patience, total);
   Result<net::Connection> made =
@@ -116,9 +118,15 @@ async::Task<Result<>> await_answer(Services& services, AnswerWait& wait, Answer&
       // No buffer is held while the destination thinks.
       co_await wait.upstream.readable(deadline);
       answer.buffer = services.buffers.take();
+      const net::Io first = wait.upstream.read_now(answer.buffer.space());
+      answer.buffer.commit(first.bytes);
     }
-    const HeadRead read =
-        co_await read_head(wait.upstream, answer.buffer, HeadOf::answer, wait.head_limit, deadline);
+    std::optional<HeadRead> at_hand = head_at_hand(answer.buffer, HeadOf::answer, wait.head_limit);
+    if (!at_hand) {
+      at_hand = co_await read_head(wait.upstream, answer.buffer, HeadOf::answer, wait.head_limit,
+                                   deadline);
+    }
+    const HeadRead& read = *at_hand;
     wait.anything |= !answer.buffer.empty();
     if (read.outcome != HeadRead::Outcome::complete) {
       co_return answer_failure(read, wait, wait.total);

@@ -33,11 +33,13 @@ async::Task<Result<policy::PermittedAddresses>> locate(Services& services,
                                                        Target target, Record& record,
                                                        Deadline total);
 
-// An open connection to one of `addresses`: an idle one from the pool, or a new one. `fresh`: not
-// from the pool. Errors: those of Connector::connect, total_timeout.
+// An idle connection to one of `addresses` from the pool.
+std::optional<Upstream> take_idle(Services& services, const policy::PermittedAddresses& addresses,
+                                  Record& record);
+// A new connection to one of `addresses`. Errors: those of Connector::connect, total_timeout.
 async::Task<Result<Upstream>> open(Services& services, Duration patience,
                                    policy::PermittedAddresses addresses, Record& record,
-                                   Deadline total, bool fresh);
+                                   Deadline total);
 
 // The final answer's head, parsed, with the buffer that it and the first content are in.
 struct Answer {

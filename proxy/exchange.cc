@@ -12,6 +12,10 @@
 namespace egret::proxy {
 namespace {
 
+// Bytes that an ordinary head needs when it is written anew: one allocation instead of six.
+constexpr size_t kUsualHead = 1000;
+constexpr size_t kUsualExtra = 120;
+
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 // RFC 9110 9.2.2, or the sender said so: sending it twice does no harm.
@@ -35,6 +39,28 @@ async::Task<Unit> ends(async::Event& event, Deadline deadline) {
   co_await event.wait(deadline);
   co_return Unit();
 }
+
+// Keeps the gauge and the record true however a tunnel ends, by cancellation too.
+class TunnelCount {
+ public:
+  TunnelCount(Metrics& metrics, Record& record, const Tunnel& tunnel)
+      : metrics_(metrics), record_(record), tunnel_(tunnel) {
+    ++metrics_.tunnels_open;
+  }
+  ~TunnelCount() {
+    --metrics_.tunnels_open;
+    record_.status = tunnel_.opened() ? 200 : 0;
+    record_.bytes_up = tunnel_.bytes_up();
+    record_.bytes_down = tunnel_.bytes_down();
+  }
+  TunnelCount(const TunnelCount&) = delete;
+  TunnelCount& operator=(const TunnelCount&) = delete;
+
+ private:
+  Metrics& metrics_;
+  Record& record_;
+  const Tunnel& tunnel_;
+};
 
 }  // namespace
 
@@ -64,7 +90,9 @@ Exchange::Exchange(Services& services, SenderConnection& sender, Buffer& in,
 Exchange::~Exchange() {
   --services_.metrics.exchanges_open;
   if (record_.began == TimePoint::max()) return;
-  // Cancelled: Egret stopped, or the connection's owner did.
+  // Cancelled: Egret stopped, or the connection's owner did. What is out by now is not whole.
+  if (record_.status != 0) sender_.stream.abort_on_close();
+  if (record_.tunnel && upstream_.connection.stream) upstream_.connection.stream->abort_on_close();
   record_.failure = Failure{Reason::stopped, "cancelled"};
   finish(After::close);
 }
@@ -103,46 +131,46 @@ async::Task<Result<>> Exchange::carry() {
                          std::to_string(most) + " requests to " + url.host.text +
                              " are under way (limits.in_flight_per_host).");
   }
-  Result<> permitted = co_await locate_and_permit();
-  if (!permitted) co_return permitted;
-  record_.admitted = true;
-  if (admission_.connect) co_return co_await tunnel();
-  http::append_request(out_head_, head_, url, framing_, services_.pseudonym);
-  in_.consume(head_size_);
-  co_return co_await attempt();
-}
-
-async::Task<Result<>> Exchange::locate_and_permit() {
-  const Target target{*admission_.rule, admission_.url.host, admission_.url.port};
+  const Target target{*admission_.rule, url.host, url.port};
   std::optional<Result<policy::PermittedAddresses>> located =
       locate_now(services_, *policy_, target);
   if (!located) located = co_await locate(services_, policy_, target, record_, total_);
   if (!*located) co_return Unexpected(std::move(located->error()));
   addresses_ = std::move(**located);
-  co_return Result<>();
+  record_.admitted = true;
+  if (admission_.connect) co_return co_await tunnel();
+  out_head_.reserve(kUsualHead);
+  http::append_request(out_head_, head_, url, framing_, services_.pseudonym);
+  in_.consume(head_size_);
+  co_return co_await attempt();
 }
 
 async::Task<Result<>> Exchange::attempt() {
   ++record_.attempts;
   const Duration patience = admission_.rule->timeouts.connect;
-  bool fresh = false;
+  std::optional<Upstream> idle = take_idle(services_, addresses_, record_);
   while (true) {
-    Result<Upstream> opened =
-        co_await open(services_, patience, addresses_, record_, total_, fresh);
-    if (!opened) co_return Unexpected(std::move(opened.error()));
-    upstream_ = std::move(*opened);
+    if (idle) {
+      upstream_ = std::move(*idle);
+    } else {
+      Result<Upstream> opened = co_await open(services_, patience, addresses_, record_, total_);
+      if (!opened) co_return Unexpected(std::move(opened.error()));
+      upstream_ = std::move(*opened);
+    }
     Result<> answered;
-    if (content_is_buffered()) {
+    // Once streamed, content is gone: what is in the buffer then may be the next request.
+    const bool whole = content_is_buffered();
+    if (whole) {
       answered = co_await send_whole();
     } else {
       answered = co_await send_streaming();
     }
     if (answered) co_return co_await relay();
     const bool lost = answered.error().reason == Reason::connection_terminated;
-    if (!lost || !may_send_again()) co_return answered;
+    if (!lost || !whole || !may_send_again()) co_return answered;
     // A kept connection that its server closed as we wrote: not a failure of the destination.
     answer_ = Answer();
-    fresh = true;
+    idle.reset();
   }
 }
 
@@ -161,10 +189,10 @@ async::Task<Result<>> Exchange::send_whole() {
   }
   // A destination that closes as we write may have answered first: look before giving up.
   upstream_gone_ = !put.ok();
+  record_.bytes_up = framing_.length;
   Result<> answered = co_await wait_for_answer(admission_.rule->timeouts.response);
   if (!answered) co_return answered;
   in_.consume(framing_.length);
-  record_.bytes_up = framing_.length;
   upload_done_ = true;
   co_return answered;
 }
@@ -172,6 +200,11 @@ async::Task<Result<>> Exchange::send_whole() {
 // The content comes and goes while an answer may already be on its way.
 async::Task<Result<>> Exchange::send_streaming() {
   const TimePoint began = async::Scheduler::current().now();
+  // Before anything else may write to the sender: an answer that comes early waits for it.
+  if (expect_continue_ && in_.empty()) {
+    Result<> said = co_await say_continue();
+    if (!said) co_return said;
+  }
   background_.spawn(upload());
   net::Stream& upstream = *upstream_.connection.stream;
   async::Task<Unit> upload_end = ends(upload_ended_, total_);
@@ -207,21 +240,19 @@ async::Task<Result<>> Exchange::wait_for_answer(Duration patience) {
 }
 
 async::Task<void> Exchange::upload() {
-  Result<> sent;
-  if (expect_continue_ && in_.empty()) sent = co_await say_continue();
   Source source{.stream = sender_.stream,
                 .buffer = in_,
                 .decoder = http::BodyDecoder(framing_),
                 .reasons = kSenderReasons,
-                .limit = admission_.rule->limits.request_body};
+                .limit = admission_.rule->limits.request_body,
+                .count = record_.bytes_up};
   Sink sink{.stream = *upstream_.connection.stream,
             .chunked = framing_.kind == http::Framing::Kind::chunked,
             .timed_out = Reason::write_timeout,
             .failed = Reason::connection_terminated,
             .head = out_head_};
   const Pace limits = pace();
-  if (sent) sent = co_await pour(source, sink, limits);
-  record_.bytes_up = source.count;
+  const Result<> sent = co_await pour(source, sink, limits);
   upload_done_ = sent.has_value();
   if (!sent) {
     upload_failure_ = sent.error();
@@ -259,7 +290,9 @@ async::Task<Result<>> Exchange::relay() {
             .timed_out = Reason::sender_idle,
             .failed = Reason::sender_disconnected,
             .head = {}};
+  sink.head.reserve(kUsualHead);
   std::string extra;
+  extra.reserve(kUsualExtra);
   append_relayed_fields(extra, answer_.head.status, record_.attempts);
   if (keep_alive_ && minor_version_ == 0) extra += "Connection: keep-alive\r\n";
   const http::Framing relayed{.kind = delimited ? framing.kind : Kind::chunked,
@@ -273,11 +306,11 @@ async::Task<Result<>> Exchange::relay() {
                 .buffer = answer_.buffer,
                 .decoder = http::BodyDecoder(framing),
                 .reasons = kDestinationReasons,
-                .limit = limit};
+                .limit = limit,
+                .count = record_.bytes_down};
   const Pace limits = pace();
   Result<> poured = co_await pour(source, sink, limits);
   replied_ = sink.started;
-  record_.bytes_down = source.count;
   if (poured && background_.size() > 0) co_await upload_ended_.wait(total_);
   record_.relay += async::Scheduler::current().now() - began;
   if (poured) keep_upstream();
@@ -286,7 +319,8 @@ async::Task<Result<>> Exchange::relay() {
 
 // Only after an answer that ended cleanly, with nothing behind it, to a request that went whole.
 void Exchange::keep_upstream() {
-  const bool clean = upload_done_ && answer_.buffer.empty() && answer_.head.keep_alive &&
+  const bool clean = upload_done_ && !upstream_gone_ && answer_.buffer.empty() &&
+                     answer_.head.keep_alive &&
                      answer_.head.framing.kind != http::Framing::Kind::until_close;
   if (clean) services_.pool.put(std::move(upstream_.connection), admission_.rule->timeouts.idle);
 }
@@ -324,19 +358,17 @@ async::Task<After> Exchange::answer_failure() {
 async::Task<Result<>> Exchange::tunnel() {
   ++record_.attempts;
   const Duration patience = admission_.rule->timeouts.connect;
-  Result<Upstream> opened = co_await open(services_, patience, addresses_, record_, total_, true);
+  Result<Upstream> opened = co_await open(services_, patience, addresses_, record_, total_);
   if (!opened) co_return Unexpected(std::move(opened.error()));
   upstream_ = std::move(*opened);
   in_.consume(head_size_);
   const TimePoint began = async::Scheduler::current().now();
   Tunnel tunnel(services_, sender_.stream, *upstream_.connection.stream, *admission_.rule);
-  ++services_.metrics.tunnels_open;
+  const TunnelCount counted(services_.metrics, record_, tunnel);
   Result<> carried = co_await tunnel.run(in_);
-  --services_.metrics.tunnels_open;
   replied_ = tunnel.opened();
-  record_.status = tunnel.opened() ? 200 : 0;
-  record_.bytes_up = tunnel.bytes_up();
-  record_.bytes_down = tunnel.bytes_down();
+  // As the sender's: what came of a tunnel that failed must not be taken for whole.
+  if (!carried) upstream_.connection.stream->abort_on_close();
   record_.relay += async::Scheduler::current().now() - began;
   co_return carried;
 }
@@ -347,9 +379,7 @@ bool Exchange::content_is_buffered() const {
          (framing_.kind == Kind::length && framing_.length <= in_.size());
 }
 
-bool Exchange::may_send_again() const {
-  return upstream_.reused && repeatable_ && !answer_began_ && content_is_buffered();
-}
+bool Exchange::may_send_again() const { return upstream_.reused && repeatable_ && !answer_began_; }
 
 bool Exchange::content_is_sent() const { return upload_done_; }
 

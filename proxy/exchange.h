@@ -71,7 +71,6 @@ class Exchange {
 
  private:
   async::Task<Result<>> carry();
-  async::Task<Result<>> locate_and_permit();
   async::Task<Result<>> attempt();
   async::Task<Result<>> send_whole();
   async::Task<Result<>> send_streaming();

@@ -1,7 +1,6 @@
 #include "proxy/head_reader.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "proxy/http/parser.h"
 
@@ -45,6 +44,13 @@ std::optional<HeadRead> look(Buffer& buffer, size_t& scanned, size_t limit) {
 }
 
 }  // namespace
+
+std::optional<HeadRead> head_at_hand(Buffer& buffer, HeadOf whose, size_t limit) {
+  if (whose == HeadOf::request && buffer.view().starts_with('\r')) return std::nullopt;
+  if (buffer.empty()) return std::nullopt;
+  size_t scanned = 0;
+  return look(buffer, scanned, limit);
+}
 
 async::Task<HeadRead> read_head(net::Stream& stream, Buffer& buffer, HeadOf whose, size_t limit,
                                 Deadline deadline) {

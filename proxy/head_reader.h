@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 
 #include "base/result.h"
 #include "proxy/async/task.h"
@@ -28,6 +29,10 @@ struct HeadRead {
 
 // Whose head is read. Only before a request is one empty line skipped (RFC 9112 2.2).
 enum class HeadOf : uint8_t { request, answer };
+
+// The head that is in `buffer` whole already, or why none can come of what is there; nothing when
+// more bytes are needed. The usual case, without a coroutine.
+std::optional<HeadRead> head_at_hand(Buffer& buffer, HeadOf whose, size_t limit);
 
 // Reads until a whole head is at the front of `buffer`, which grows up to `limit` bytes. Bytes that
 // are there already count.

@@ -40,8 +40,8 @@ struct Source {
   Buffer& buffer;
   http::BodyDecoder decoder;
   EndReasons reasons;
-  uint64_t limit = UINT64_MAX;  // of content
-  uint64_t count = 0;           // of content so far
+  uint64_t limit;   // of content
+  uint64_t& count;  // of content so far; true when pour() is cancelled too
 };
 
 // Where content goes. `head` leaves before the first content, in the same write when there is any.

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
-
 #include "base/text.h"
 
 namespace egret::proxy {
@@ -126,9 +124,8 @@ std::string refusal(const Failure& failure, const Record& record, const ReplyCon
 }
 
 void append_relayed_fields(std::string& out, int status, int attempts) {
-  fmt::format_to(std::back_inserter(out),
-                 "Proxy-Status: egret; received-status={}\r\nEgret-Attempts: {}\r\n", status,
-                 attempts);
+  out.append("Proxy-Status: egret; received-status=").append(std::to_string(status));
+  out.append("\r\nEgret-Attempts: ").append(std::to_string(attempts)).append("\r\n");
 }
 
 }  // namespace egret::proxy

@@ -73,11 +73,17 @@ async::Task<void> linger(SenderConnection& sender, Buffer& in) {
 async::Task<After> serve_one(Services& services, SenderConnection& sender, Buffer& in) {
   const std::shared_ptr<const Policy> policy = services.policy;
   const Deadline deadline = deadline_after(now(), policy->judge.defaults().timeouts.idle);
-  const HeadRead read =
-      co_await read_head(sender.stream, in, HeadOf::request, policy->largest_head, deadline);
-  if (read.outcome == HeadRead::Outcome::nothing) co_return After::close;
+  const size_t limit = policy->largest_head;
+  std::optional<HeadRead> at_hand = head_at_hand(in, HeadOf::request, limit);
+  if (!at_hand) {
+    at_hand = co_await read_head(sender.stream, in, HeadOf::request, limit, deadline);
+  }
+  const HeadRead& read = *at_hand;
+  // An empty line behind the last request is not the beginning of one.
+  const bool waited = read.outcome == HeadRead::Outcome::timed_out && in.empty();
+  if (waited || read.outcome == HeadRead::Outcome::nothing) co_return After::close;
   if (read.outcome != HeadRead::Outcome::complete) {
-    Failure failure = head_failure(read, policy->largest_head);
+    Failure failure = head_failure(read, limit);
     co_await refuse_head(services, sender, std::move(failure));
     co_return read.outcome == HeadRead::Outcome::failed ? After::close : After::linger;
   }

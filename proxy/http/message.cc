@@ -6,12 +6,6 @@
 
 namespace egret::http {
 
-bool Fields::add(Field field) {
-  if (count_ == fields_.size()) return false;
-  fields_[count_++] = field;
-  return true;
-}
-
 const Field* Fields::find(std::string_view name) const {
   for (const Field& field : all()) {
     if (text::equals_ignore_case(field.name, name)) return &field;
