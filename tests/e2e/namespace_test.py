@@ -4,7 +4,9 @@ namespaces without a name. They end with this process, and everything in them wi
 import contextlib
 import ctypes
 import os
+import pathlib
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -30,6 +32,7 @@ ZONE = {
     "inside6.attacker.example": PRIVATE6,
     "mixed.attacker.example": f"{PUBLIC} {PRIVATE}",
     "mixed6.attacker.example": f"{PUBLIC} {PRIVATE6}",
+    "hooks.absent.attacker.example": PUBLIC,
     "alias.attacker.example": f"hooks.customer.example intranet.corp.example {PRIVATE}",
 }
 
@@ -82,9 +85,9 @@ class Namespace:
 
 
 def become_root_of_a_user_namespace():
-    """Who is not root may still own a network, where the kernel lets them."""
+    """Who is not root may still own networks, this one too, where the kernel lets them."""
     uid, gid = os.getuid(), os.getgid()
-    check(libc.unshare(CLONE_NEWUSER))
+    check(libc.unshare(CLONE_NEWUSER | CLONE_NEWNET))
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
         with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)
@@ -196,6 +199,18 @@ class NamespaceTest(unittest.TestCase):
     def test_a_network_without_a_route_says_so(self):
         answer = support.post(self.egret, "http://198.41.0.4/")
         self.assertEqual((answer.status, answer.reason), (502, "destination_unroutable"), answer)
+
+    def test_the_name_servers_of_resolv_conf_are_asked_and_its_search_list_is_not_used(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="egret-e2e-"))
+        resolv_conf = pathlib.Path(folder, "resolv.conf")
+        resolv_conf.write_text("nameserver 203.0.114.53\nsearch attacker.example\noptions ndots:9\n", encoding="ascii")
+        # A file system view of its own, in which /etc/resolv.conf is this file.
+        wrapper = [support.tool("unshare"), "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(resolv_conf)]
+        with support.Egret("", wrapper=wrapper) as egret:
+            self.assertEqual(support.post(egret, "http://hooks.customer.example/").status, 200)
+            answer = support.post(egret, "http://hooks.absent/")  # hooks.absent.attacker.example is there
+            self.assertEqual(answer.reason, "name_not_found", answer)
+        self.assertEqual({name for name, _, _ in self.names.questions}, {"hooks.customer.example", "hooks.absent"})
 
     def test_an_address_that_nobody_has_times_out_or_is_unreachable(self):
         answer = support.post(self.egret, "http://203.0.114.200/")

@@ -68,9 +68,10 @@ def run(*arguments, stdin=None, env=None):
 
 
 class Egret:
-    """A running gateway. `text` is the YAML; listeners and admin get port 0 unless it names them."""
+    """A running gateway. `text` is the YAML; listeners and admin get port 0 unless it names them.
+    `wrapper`: words of a command that becomes Egret in the end."""
 
-    def __init__(self, text=OPEN, env=None, descriptors=None):
+    def __init__(self, text=OPEN, env=None, descriptors=None, wrapper=()):
         self.stopped = False
         self.folder = tempfile.TemporaryDirectory(prefix="egret-e2e-")
         self.path = pathlib.Path(self.folder.name)
@@ -84,7 +85,7 @@ class Egret:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
         with open(self.access_path, "wb") as out, open(self.events_path, "wb") as err:
-            self.process = subprocess.Popen([BINARY, "run", "-c", str(self.config)], stdout=out, stderr=err,
+            self.process = subprocess.Popen([*wrapper, BINARY, "run", "-c", str(self.config)], stdout=out, stderr=err,
                                             stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})},
                                             preexec_fn=before_exec if descriptors else None)
         try:
