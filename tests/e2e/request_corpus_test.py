@@ -247,8 +247,8 @@ class RequestCorpusTest(unittest.TestCase):
         found = http_corpus.run_all(self.cases, lambda case: self.run_one(case, used_before))
         self.assertEqual(found, [], "\n" + "\n".join(found))
         self.egret.wait_for_rest()
-        # It still works, and every case left its line.
         self.assertEqual(support.post(self.egret, self.warm.url()).status, 200)
+        self.assertNotIn("internal_error", {line["reason"] for line in self.egret.access()})
 
     def test_on_a_fresh_connection(self):
         self.check(used_before=False)
