@@ -241,6 +241,9 @@ Result<Url> parse_url(std::string_view text, Fragment fragment) {
 Result<Authority> parse_authority(std::string_view text) {
   const auto bytes = check_bytes(text);
   if (!bytes) return Unexpected(bytes.error());
+  if (text.find_first_of("/?#") != std::string_view::npos) {
+    return malformed("CONNECT takes host:port and nothing else (RFC 9112 3.2.3).");
+  }
   auto parsed = split_authority(text);
   if (!parsed) return Unexpected(std::move(parsed).error());
   if (parsed->port.empty()) return malformed("CONNECT needs a port: host:port.");

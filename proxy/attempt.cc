@@ -119,6 +119,9 @@ async::Task<Result<>> await_answer(Services& services, AnswerWait& wait, Answer&
       co_await wait.upstream.readable(deadline);
       answer.buffer = services.buffers.take();
       const net::Io first = wait.upstream.read_now(answer.buffer.space());
+      if (first.status == net::Io::Status::failed) {
+        co_return Unexpected(Reason::connection_terminated, std::strerror(first.error));
+      }
       answer.buffer.commit(first.bytes);
     }
     std::optional<HeadRead> at_hand = head_at_hand(answer.buffer, HeadOf::answer, wait.head_limit);

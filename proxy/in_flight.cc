@@ -12,6 +12,7 @@ InFlight::Slot InFlight::enter(policy::Scheme scheme, const policy::Host& host, 
   slot.key_ += host.text;
   Shard& shard = shard_of(slot.key_);
   const std::lock_guard lock(shard.mutex);
+  if (limit == 0) return {};
   uint32_t& count = shard.counts[slot.key_];
   if (count >= limit) return {};
   ++count;

@@ -1,5 +1,6 @@
 #include "proxy/session.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "proxy/head_reader.h"
@@ -11,8 +12,10 @@ namespace {
 
 // How long, and how much, of a sender's remaining bytes is read after an answer that ends the
 // connection, so that the answer is not lost to a reset (RFC 9112 9.6).
-constexpr Duration kLinger = std::chrono::seconds(2);
-constexpr size_t kLingerBytes = 256 * 1024;
+// A sender that writes its whole content before it reads sees why it was refused.
+constexpr Duration kLingerGap = std::chrono::seconds(2);
+constexpr Duration kLinger = std::chrono::seconds(10);
+constexpr size_t kLingerBytes = size_t{8} << 20;
 
 TimePoint now() { return async::Scheduler::current().now(); }
 
@@ -63,7 +66,8 @@ async::Task<void> linger(SenderConnection& sender, Buffer& in) {
   size_t total = 0;
   while (total < kLingerBytes) {
     const std::span<char> space(discarded);
-    const net::Io io = co_await sender.stream.read_some(space, until);
+    const Deadline next = std::min(until, deadline_after(now(), kLingerGap));
+    const net::Io io = co_await sender.stream.read_some(space, next);
     if (!io.ok()) break;
     total += io.bytes;
   }

@@ -23,9 +23,13 @@ void Stream::on_writable() {
 }
 
 void Stream::on_peer_closed() {
+  note_end();
+  on_readable();
+}
+
+void Stream::note_end() {
   peer_closed_ = true;
   if (closed_waiter_ != nullptr) Scheduler::current().ready().post(*closed_waiter_);
-  on_readable();
 }
 
 Io Stream::read_now(std::span<char> buffer) {
@@ -33,6 +37,8 @@ Io Stream::read_now(std::span<char> buffer) {
   // A short read has emptied the socket, unless the peer's FIN waits behind it.
   maybe_readable_ = io.status != Io::Status::blocked && io.bytes == buffer.size();
   if (!io.ok()) end_may_hide_ = false;
+  // The end is told once, an error even read only once: nobody must wait for it again.
+  if (io.status == Io::Status::closed || io.status == Io::Status::failed) note_end();
   return io;
 }
 

@@ -83,6 +83,7 @@ class Stream {
   }
 
  private:
+  void note_end();
   Read* reader_ = nullptr;
   Write* writer_ = nullptr;
   async::ReadyNode* readable_waiter_ = nullptr;

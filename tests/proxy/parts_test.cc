@@ -1,0 +1,234 @@
+// The small parts that exchanges share: pool of connections, places in flight, buffers.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "proxy/buffer.h"
+#include "proxy/in_flight.h"
+#include "proxy/upstream_pool.h"
+#include "tests/support/fakes.h"
+#include "tests/support/manual_loop.h"
+
+namespace egret::proxy {
+namespace {
+
+using namespace std::chrono_literals;
+using test::ManualLoop;
+using test::permitted;
+using test::ScriptedPeer;
+
+class UpstreamPoolTest : public testing::Test {
+ protected:
+  ScriptedPeer keep(std::string_view endpoint, Duration idle = 10s) {
+    test::ScriptedConnection made = test::make_scripted_connection();
+    pool.put({std::move(made.stream), test::endpoint(endpoint)}, idle);
+    return made.peer;
+  }
+  // The far end tells which connection was taken.
+  static void mark(Upstream& upstream) {
+    iovec piece{const_cast<char*>("!"), 1};
+    EXPECT_TRUE(upstream.connection.stream->try_write({&piece, 1}).ok());
+  }
+  ManualLoop loop;
+  UpstreamPool pool;
+};
+
+TEST_F(UpstreamPoolTest, HandsOutTheNewestOfAnEndpoint) {
+  const ScriptedPeer older = keep("192.0.2.1:80");
+  const ScriptedPeer newer = keep("192.0.2.1:80");
+  auto taken = pool.take(permitted({"192.0.2.1:80"}));
+  ASSERT_TRUE(taken);
+  EXPECT_TRUE(taken->reused);
+  EXPECT_EQ(taken->connection.peer, test::endpoint("192.0.2.1:80"));
+  mark(*taken);
+  EXPECT_EQ(newer.received(), "!");
+  EXPECT_EQ(pool.size(), 1U);
+}
+
+TEST_F(UpstreamPoolTest, HandsOutNothingForAnotherPortOrAddress) {
+  keep("192.0.2.1:80");
+  EXPECT_FALSE(pool.take(permitted({"192.0.2.1:443"})));
+  EXPECT_FALSE(pool.take(permitted({"192.0.2.2:80"})));
+  EXPECT_TRUE(pool.take(permitted({"192.0.2.2:80", "192.0.2.1:80"})));
+  EXPECT_EQ(pool.size(), 0U);
+}
+
+TEST_F(UpstreamPoolTest, NeverHandsOutOneThatIsPastItsTime) {
+  const ScriptedPeer kept = keep("192.0.2.1:80", 500ms);
+  loop.advance(500ms - 1ns);
+  auto taken = pool.take(permitted({"192.0.2.1:80"}));
+  ASSERT_TRUE(taken);
+  pool.put(std::move(taken->connection), 500ms);
+  loop.advance(500ms);
+  EXPECT_FALSE(pool.take(permitted({"192.0.2.1:80"})));
+}
+
+TEST_F(UpstreamPoolTest, ClosesWhatIsPastItsTimeWithinASecond) {
+  const ScriptedPeer kept = keep("192.0.2.1:80", 3s);
+  loop.advance(3s - 1ns);
+  EXPECT_FALSE(kept.hung_up());
+  loop.advance(1s);
+  EXPECT_TRUE(kept.hung_up());
+  EXPECT_EQ(pool.size(), 0U);
+}
+
+TEST_F(UpstreamPoolTest, NeverHandsOutADeadOneHoweverItDied) {
+  enum class How { said_something, finished, reset, died_unseen };
+  for (const How how : {How::said_something, How::finished, How::reset, How::died_unseen}) {
+    ScriptedPeer alive = keep("192.0.2.1:80");
+    ScriptedPeer dead = keep("192.0.2.1:80");
+    if (how == How::said_something) dead.feed("x");
+    if (how == How::finished) dead.finish();
+    if (how == How::reset) dead.reset();
+    if (how != How::died_unseen) {
+      loop.run_until_idle();
+    } else {
+      loop.clock().advance(1s);
+      loop.scheduler().begin_turn();
+      dead.finish();  // its edge has not been told yet: the kernel is asked
+    }
+    auto taken = pool.take(permitted({"192.0.2.1:80"}));
+    ASSERT_TRUE(taken);
+    mark(*taken);
+    EXPECT_EQ(alive.received(), "!");
+    EXPECT_FALSE(pool.take(permitted({"192.0.2.1:80"})));
+    EXPECT_EQ(pool.size(), 0U);
+    EXPECT_TRUE(dead.hung_up());
+  }
+}
+
+TEST_F(UpstreamPoolTest, TakesNoneThatHasSomethingToSay) {
+  test::ScriptedConnection made = test::make_scripted_connection();
+  made.peer.feed("unasked");
+  loop.run_until_idle();
+  pool.put({std::move(made.stream), test::endpoint("192.0.2.1:80")}, 10s);
+  EXPECT_EQ(pool.size(), 0U);
+  EXPECT_TRUE(made.peer.hung_up());
+}
+
+TEST_F(UpstreamPoolTest, KeepsABoundedNumberOfAnEndpoint) {
+  for (size_t i = 0; i < UpstreamPool::kMostPerEndpoint + 3; ++i) keep("192.0.2.1:80");
+  EXPECT_EQ(pool.size(), UpstreamPool::kMostPerEndpoint);
+}
+
+TEST_F(UpstreamPoolTest, ForgetsEverythingAtOnce) {
+  const ScriptedPeer one = keep("192.0.2.1:80");
+  const ScriptedPeer two = keep("192.0.2.2:80");
+  pool.clear();
+  EXPECT_EQ(pool.size(), 0U);
+  EXPECT_TRUE(one.hung_up() && two.hung_up());
+  EXPECT_FALSE(pool.take(permitted({"192.0.2.1:80"})));
+  keep("192.0.2.1:80");
+  loop.advance(20s);
+  EXPECT_EQ(pool.size(), 0U) << "the sweep goes on after it";
+}
+
+policy::Host host(std::string_view name) {
+  policy::Host host;
+  host.text = name;
+  return host;
+}
+
+TEST(InFlight, GrantsSoManyPlacesADestination) {
+  InFlight table;
+  const auto enter = [&](std::string_view name, uint16_t port) {
+    return table.enter(policy::Scheme::http, host(name), port, 2);
+  };
+  InFlight::Slot first = enter("a", 80);
+  InFlight::Slot second = enter("a", 80);
+  EXPECT_TRUE(first.granted() && second.granted());
+  EXPECT_FALSE(enter("a", 80).granted());
+  EXPECT_FALSE(enter("a", 80).granted()) << "a refusal takes no place";
+  EXPECT_TRUE(enter("a", 443).granted());
+  EXPECT_TRUE(enter("b", 80).granted());
+  EXPECT_TRUE(table.enter(policy::Scheme::https, host("a"), 80, 2).granted());
+
+  InFlight::Slot moved = std::move(first);
+  EXPECT_FALSE(enter("a", 80).granted()) << "moved, not given back";
+  moved = InFlight::Slot();
+  EXPECT_TRUE(enter("a", 80).granted());
+}
+
+TEST(InFlight, KeepsNoEntryForADestinationAtRest) {
+  InFlight table;
+  {
+    const InFlight::Slot slot = table.enter(policy::Scheme::http, host("a"), 80, 1);
+    EXPECT_EQ(table.destinations(), 1U);
+  }
+  EXPECT_EQ(table.destinations(), 0U);
+  EXPECT_FALSE(table.enter(policy::Scheme::http, host("a"), 80, 0).granted());
+  EXPECT_EQ(table.destinations(), 0U);
+}
+
+TEST(InFlight, NeverGrantsMoreOverAllThreads) {
+  constexpr uint32_t kLimit = 3;
+  InFlight table;
+  std::atomic<uint32_t> inside{0};
+  std::atomic<uint32_t> most{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 5000; ++round) {
+        const InFlight::Slot slot = table.enter(policy::Scheme::http, host("a"), 80, kLimit);
+        if (!slot.granted()) continue;
+        const uint32_t now = ++inside;
+        uint32_t seen = most.load();
+        while (seen < now && !most.compare_exchange_weak(seen, now)) {
+        }
+        --inside;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LE(most.load(), kLimit);
+  EXPECT_EQ(table.destinations(), 0U);
+}
+
+TEST(Buffers, AreGivenBackAndLentAgain) {
+  BufferPool pool;
+  const char* where = nullptr;
+  {
+    Buffer buffer = pool.take();
+    where = buffer.space().data();
+    EXPECT_EQ(buffer.space().size(), BufferPool::kBytes);
+    EXPECT_EQ(pool.lent(), 1U);
+  }
+  EXPECT_EQ(pool.lent(), 0U);
+  Buffer again = pool.take();
+  EXPECT_EQ(again.space().data(), where);
+  EXPECT_TRUE(again.empty()) << "and what was in it is not seen";
+  again = Buffer();
+  EXPECT_EQ(pool.lent(), 0U);
+}
+
+TEST(Buffers, KeepTheirBytesWhenTheyMoveAndGrow) {
+  BufferPool pool;
+  Buffer buffer = pool.take();
+  const std::span<char> space = buffer.space();
+  std::memset(space.data(), 'a', space.size());
+  space.back() = 'z';
+  buffer.commit(space.size());
+  EXPECT_TRUE(buffer.full());
+  buffer.consume(10);
+  EXPECT_EQ(buffer.space().size(), 10U) << "moved to the front";
+  EXPECT_EQ(buffer.view().size(), BufferPool::kBytes - 10);
+  EXPECT_EQ(buffer.view().back(), 'z');
+
+  buffer.grow(3 * BufferPool::kBytes);
+  buffer.grow(2 * BufferPool::kBytes);
+  EXPECT_EQ(buffer.capacity(), 3 * BufferPool::kBytes);
+  EXPECT_EQ(buffer.view().back(), 'z');
+  EXPECT_EQ(pool.lent(), 1U);
+  Buffer moved = std::move(buffer);
+  moved.consume(moved.size());
+  EXPECT_EQ(moved.space().size(), 3 * BufferPool::kBytes);
+  moved = Buffer();
+  EXPECT_EQ(pool.lent(), 0U);
+}
+
+}  // namespace
+}  // namespace egret::proxy
