@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <vector>
 
 namespace egret::text {
@@ -26,7 +27,29 @@ size_t utf8_length(std::string_view text) {
   return !overlong && !beyond && continues(2) && continues(3) ? 4 : 0;
 }
 
+namespace {
+
+// lower() of eight bytes at once: bit 5 is set where a byte is from 'A' to 'Z'.
+uint64_t lower_eight(const char* bytes) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHigh = kOnes * 0x80;
+  uint64_t word;
+  std::memcpy(&word, bytes, sizeof word);
+  const uint64_t low = word & ~kHigh;  // so that no addition carries into the next byte
+  const uint64_t from_a = low + kOnes * (0x80 - 'A');
+  const uint64_t above_z = low + kOnes * (0x80 - 'Z' - 1);
+  return word | ((from_a & ~above_z & ~word & kHigh) >> 2);
+}
+
+}  // namespace
+
 bool same_letters(const char* a, const char* b, size_t size) {
+  if (size >= 8) {
+    for (size_t i = 0; i + 8 < size; i += 8) {
+      if (lower_eight(a + i) != lower_eight(b + i)) return false;
+    }
+    return lower_eight(a + size - 8) == lower_eight(b + size - 8);  // may look at some again
+  }
   for (size_t i = 0; i < size; ++i) {
     if (lower(a[i]) != lower(b[i])) return false;
   }
@@ -40,9 +63,10 @@ std::string to_lower(std::string_view text) {
 }
 
 std::string_view trim(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+  const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 std::optional<uint64_t> parse_decimal(std::string_view digits, uint64_t max) {

@@ -1,6 +1,9 @@
 #include "policy/address.h"
 
+#include <endian.h>
+
 #include <algorithm>
+#include <cstring>
 #include <span>
 
 #include "base/text.h"
@@ -186,15 +189,17 @@ std::optional<Prefix> Prefix::parse(std::string_view text) {
 
 bool Prefix::contains(const Address& address) const {
   if (address.family() != base.family()) return false;
-  const size_t whole = length / 8;
-  const auto& ours = base.bytes();
-  const auto& theirs = address.bytes();
-  if (!std::equal(ours.begin(), ours.begin() + static_cast<std::ptrdiff_t>(whole),
-                  theirs.begin())) {
-    return false;
-  }
-  const unsigned rest = length % 8;
-  return rest == 0 || (ours[whole] ^ theirs[whole]) >> (8 - rest) == 0;
+  // The bits that differ, 64 at a time, the first bit the highest.
+  const auto differing = [&](size_t at) {
+    uint64_t ours = 0;
+    uint64_t theirs = 0;
+    std::memcpy(&ours, base.bytes().data() + at, sizeof ours);
+    std::memcpy(&theirs, address.bytes().data() + at, sizeof theirs);
+    return be64toh(ours ^ theirs);
+  };
+  if (length == 0) return true;
+  if (length <= 64) return differing(0) >> (64 - length) == 0;
+  return differing(0) == 0 && differing(8) >> (128 - length) == 0;
 }
 
 std::string Prefix::to_string() const { return base.to_string() + "/" + std::to_string(length); }

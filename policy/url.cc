@@ -201,8 +201,16 @@ std::string Url::host_header() const {
 }
 
 std::string Url::for_log() const {
-  std::string out(to_string(scheme));
-  return out.append("://").append(host_header()).append(path);
+  constexpr size_t kRest = 8 + 2 + 6;  // scheme, brackets, port
+  std::string out;
+  out.reserve(kRest + host.text.size() + path.size());
+  out.append(to_string(scheme)).append("://", 3);
+  const bool bracketed = host.literal && !host.literal->is_v4();
+  if (bracketed) out += '[';
+  out.append(host.text);
+  if (bracketed) out += ']';
+  if (port != default_port(scheme)) out.append(1, ':').append(std::to_string(port));
+  return out.append(path);
 }
 
 Result<Url> parse_url(std::string_view text, Fragment fragment) {

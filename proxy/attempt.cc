@@ -136,7 +136,7 @@ async::Task<Result<>> await_answer(Services& services, AnswerWait& wait, Answer&
     }
     answer.head_size = read.size;
     const std::string_view bytes = answer.buffer.view().substr(0, read.size);
-    Result<> parsed = http::parse_response(bytes, wait.method, answer.head);
+    Result<> parsed = http::parse_found_response(bytes, wait.method, answer.head);
     if (!parsed) co_return Unexpected(std::move(parsed.error()));
     if (answer.head.status >= 200) co_return Result<>();
     if (answer.head.status == 101) {

@@ -92,7 +92,7 @@ async::Task<After> serve_one(Services& services, SenderConnection& sender, Buffe
     co_return read.outcome == HeadRead::Outcome::failed ? After::close : After::linger;
   }
   http::RequestHead head;
-  Result<> parsed = http::parse_request(in.view().substr(0, read.size), head);
+  Result<> parsed = http::parse_found_request(in.view().substr(0, read.size), head);
   if (!parsed) {
     Failure failure = std::move(parsed.error());
     co_await refuse_head(services, sender, std::move(failure));

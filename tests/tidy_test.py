@@ -54,7 +54,7 @@ THIRD_PARTY = [
     (r"benchmark/.*", ["bench/*"]),
 ]
 SYSTEM_FOLDERS = r"(sys|net|netinet|arpa|linux)/\w+\.h|sanitizer/\w+\.h"
-POSIX = r"(dirent|errno|fcntl|getopt|grp|ifaddrs|limits|netdb|poll|pthread|pwd|sched|signal|spawn|stdint|stdio|stdlib|string|strings|syslog|termios|time|unistd)\.h"
+POSIX = r"(dirent|endian|errno|fcntl|getopt|grp|ifaddrs|limits|netdb|poll|pthread|pwd|sched|signal|spawn|stdint|stdio|stdlib|string|strings|syslog|termios|time|unistd)\.h"
 # Rooms that touch neither the world nor the clock.
 PURE_ROOMS = ["policy/*", "proxy/http/*"]
 IMPURE = r"sys/(socket|epoll|eventfd|un|stat|time)\.h|netdb\.h|poll\.h|unistd\.h|fcntl\.h|time\.h|fstream|thread|ifaddrs\.h"

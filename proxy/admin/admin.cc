@@ -86,7 +86,7 @@ class Admin::Inside {
         co_await proxy::read_head(stream, in, proxy::HeadOf::request, kHeadLimit, until);
     if (read.outcome != proxy::HeadRead::Outcome::complete) co_return false;
     http::RequestHead head;
-    const Result<> parsed = http::parse_request(in.view().substr(0, read.size), head);
+    const Result<> parsed = http::parse_found_request(in.view().substr(0, read.size), head);
     Response response;
     bool keep = false;
     bool with_content = true;

@@ -11,6 +11,7 @@
 namespace egret::http {
 namespace {
 
+using std::string_view_literals::operator""sv;  // appended without looking for their end
 using text::equals_ignore_case;
 
 enum class Direction : uint8_t { request, response };
@@ -96,7 +97,7 @@ class Options {
 };
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
-  out.append(name).append(": ").append(value).append("\r\n");
+  out.append(name).append(": "sv).append(value).append("\r\n"sv);
 }
 
 void append_decimal(std::string& out, uint64_t number) {
@@ -107,27 +108,54 @@ void append_decimal(std::string& out, uint64_t number) {
 }
 
 void append_length(std::string& out, uint64_t length) {
-  out.append("Content-Length: ");
+  out.append("Content-Length: "sv);
   append_decimal(out, length);
-  out.append("\r\n");
+  out.append("\r\n"sv);
 }
 
+// Whether `value` stands behind `name` as append_field would write it.
+bool is_written_plainly(const Field& field) {
+  const char* end = field.name.data() + field.name.size();
+  return field.value.data() == end + 2 && end[0] == ':' && end[1] == ' ';
+}
+
+// Fields that lie in the head as they are to be written, one behind the other, are one piece.
 void append_forwardable(std::string& out, const Fields& fields, Direction direction) {
   const Options options(fields);
+  std::string_view piece;
+  const auto flush = [&] {
+    if (!piece.empty()) out.append(piece).append("\r\n"sv);
+    piece = {};
+  };
   for (const Field& field : fields.all()) {
     if (stays_here(field.name, direction) || options.remove(field.name)) continue;
-    append_field(out, field.name, field.value);
+    if (!is_written_plainly(field)) {
+      flush();
+      append_field(out, field.name, field.value);
+      continue;
+    }
+    const char* end = piece.data() + piece.size();
+    const bool follows =
+        !piece.empty() && field.name.data() == end + 2 && end[0] == '\r' && end[1] == '\n';
+    if (!follows) {
+      flush();
+      end = field.name.data();
+      piece = {end, 0};
+    }
+    piece = {piece.data(),
+             static_cast<size_t>(field.value.data() + field.value.size() - piece.data())};
   }
+  flush();
 }
 
 // A line of its own after those of earlier hops: the list's order is kept (RFC 9110 5.3).
 void append_via(std::string& out, int minor_version, std::string_view pseudonym) {
-  out.append(minor_version == 0 ? "Via: 1.0 " : "Via: 1.1 ").append(pseudonym).append("\r\n");
+  out.append(minor_version == 0 ? "Via: 1.0 "sv : "Via: 1.1 "sv).append(pseudonym).append("\r\n"sv);
 }
 
 // As Url::host_header and Url::origin_form say it, without making a string of each.
 void append_host(std::string& out, const policy::Url& url) {
-  out.append("Host: ");
+  out.append("Host: "sv);
   const bool bracketed = url.host.text.find(':') != std::string::npos;
   if (bracketed) out.push_back('[');
   out.append(url.host.text);
@@ -136,7 +164,7 @@ void append_host(std::string& out, const policy::Url& url) {
     out.push_back(':');
     append_decimal(out, url.port);
   }
-  out.append("\r\n");
+  out.append("\r\n"sv);
 }
 
 // OPTIONS of a URL without a path is about the server as a whole, and the last proxy says so with
@@ -147,10 +175,10 @@ bool asks_about_server(const RequestHead& head, const policy::Url& url) {
 }
 
 void append_status_line(std::string& out, const ResponseHead& head) {
-  out.append("HTTP/1.1 ");
+  out.append("HTTP/1.1 "sv);
   append_decimal(out, static_cast<uint64_t>(head.status));
   out.push_back(' ');
-  out.append(head.reason_phrase).append("\r\n");
+  out.append(head.reason_phrase).append("\r\n"sv);
 }
 
 }  // namespace
@@ -162,13 +190,13 @@ void append_request(std::string& out, const RequestHead& head, const policy::Url
     out.push_back('*');
   } else {
     out.append(url.path);
-    if (url.has_query) out.append("?").append(url.query);
+    if (url.has_query) out.append("?"sv).append(url.query);
   }
-  out.append(" HTTP/1.1\r\n");
+  out.append(" HTTP/1.1\r\n"sv);
   append_host(out, url);
   append_forwardable(out, head.fields, Direction::request);
   if (framing.kind == Framing::Kind::chunked) {
-    out.append("Transfer-Encoding: chunked\r\n");
+    out.append("Transfer-Encoding: chunked\r\n"sv);
   } else if (framing.kind == Framing::Kind::length) {
     append_length(out, framing.length);
   } else if (head.method == "POST" || head.method == "PUT" || head.method == "PATCH") {
@@ -177,7 +205,7 @@ void append_request(std::string& out, const RequestHead& head, const policy::Url
     append_length(out, 0);
   }
   append_via(out, head.minor_version, pseudonym);
-  out.append("\r\n");
+  out.append("\r\n"sv);
 }
 
 void append_response(std::string& out, const ResponseHead& head, Framing framing, int sender_minor,
@@ -202,22 +230,22 @@ void append_response(std::string& out, const ResponseHead& head, Framing framing
       if (sender_minor == 0) {
         close = true;
       } else {
-        out.append("Transfer-Encoding: chunked\r\n");
+        out.append("Transfer-Encoding: chunked\r\n"sv);
       }
       break;
     case Framing::Kind::until_close:
       close = true;
       break;
   }
-  if (close) out.append("Connection: close\r\n");
+  if (close) out.append("Connection: close\r\n"sv);
   append_via(out, head.minor_version, pseudonym);
-  out.append(extra).append("\r\n");
+  out.append(extra).append("\r\n"sv);
 }
 
 void append_interim(std::string& out, const ResponseHead& head) {
   append_status_line(out, head);
   append_forwardable(out, head.fields, Direction::response);
-  out.append("\r\n");
+  out.append("\r\n"sv);
 }
 
 bool has_been_here(const Fields& fields, std::string_view pseudonym) {

@@ -189,6 +189,10 @@ Result<> parse_request(std::string_view head, RequestHead& out) {
   Result<size_t> size = find_head_end(head, scanned);
   if (!size) return Unexpected(std::move(size.error()));
   if (*size != head.size() || head.empty()) return malformed("not exactly one head");
+  return parse_found_request(head, out);
+}
+
+Result<> parse_found_request(std::string_view head, RequestHead& out) {
   RequestLine line;
   if (auto split = split_request_line(head, line); !split) return split;
 
@@ -220,6 +224,14 @@ Result<> parse_response(std::string_view head, std::string_view request_method, 
   Result<size_t> size = find_head_end(head, scanned);
   if (!size) return refuse(std::move(size.error().detail));
   if (*size != head.size() || head.empty()) return refuse("not exactly one head");
+  return parse_found_response(head, request_method, out);
+}
+
+Result<> parse_found_response(std::string_view head, std::string_view request_method,
+                              ResponseHead& out) {
+  const auto refuse = [](std::string detail) {
+    return Unexpected(Reason::response_malformed, std::move(detail));
+  };
   StatusLine line;
   if (auto split = split_status_line(head, line); !split) return split;
 

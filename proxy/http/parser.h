@@ -34,8 +34,13 @@ size_t leading_crlf(std::string_view bytes);
 //   method_prohibited          a method that is a token but unknown to llhttp
 Result<> parse_request(std::string_view head, RequestHead& out);
 
+// The same for a head that find_head_end has found the end of: it is not looked for again.
+Result<> parse_found_request(std::string_view head, RequestHead& out);
+
 // `request_method` decides whether content follows (HEAD, CONNECT; RFC 9112 6.3).
 // Errors: response_malformed, response_headers_too_large.
 Result<> parse_response(std::string_view head, std::string_view request_method, ResponseHead& out);
+Result<> parse_found_response(std::string_view head, std::string_view request_method,
+                              ResponseHead& out);
 
 }  // namespace egret::http

@@ -137,21 +137,27 @@ Result<> split_status_line(std::string_view head, StatusLine& out) {
 }
 
 bool fields_are_lines(std::string_view lines, const Fields& fields) {
+  const auto skip_white_space = [&lines] {
+    while (!lines.empty() && (lines[0] == ' ' || lines[0] == '\t')) lines.remove_prefix(1);
+  };
   for (const Field& field : fields.all()) {
-    const size_t end = lines.find("\r\n");
-    if (end == std::string_view::npos) return false;
-    const std::string_view line = lines.substr(0, end);
     const size_t colon = field.name.size();
-    if (field.name.data() != line.data() || colon >= line.size() || line[colon] != ':' ||
+    if (field.name.data() != lines.data() || colon >= lines.size() || lines[colon] != ':' ||
         !is_token(field.name)) {
       return false;
     }
-    const std::string_view value = text::trim(line.substr(colon + 1));
-    if (value.size() != field.value.size() ||
-        (!value.empty() && value.data() != field.value.data())) {
-      return false;
+    lines.remove_prefix(colon + 1);
+    skip_white_space();
+    if (!field.value.empty()) {
+      if (field.value.data() != lines.data() || field.value.size() > lines.size() ||
+          field.value.find('\n') != std::string_view::npos) {
+        return false;
+      }
+      lines.remove_prefix(field.value.size());
+      skip_white_space();
     }
-    lines.remove_prefix(end + 2);
+    if (!lines.starts_with("\r\n")) return false;
+    lines.remove_prefix(2);
   }
   return lines == "\r\n";
 }

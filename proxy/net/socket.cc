@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 namespace egret::net {
 namespace {
@@ -15,6 +16,22 @@ namespace {
 Io failure() {
   if (errno == EAGAIN || errno == EWOULDBLOCK) return {.status = Io::Status::blocked};
   return {.status = Io::Status::failed, .error = errno};
+}
+
+constexpr size_t kCopiedAtMost = 4096;
+
+// The bytes as one run, copied into `together` when they lie apart; nothing when they are too many.
+std::string_view in_one_piece(std::span<const iovec> pieces, std::span<char> together) {
+  if (pieces.size() == 1) {
+    return {static_cast<const char*>(pieces[0].iov_base), pieces[0].iov_len};
+  }
+  size_t total = 0;
+  for (const iovec& piece : pieces) {
+    if (piece.iov_len > together.size() - total) return {};
+    std::memcpy(together.data() + total, piece.iov_base, piece.iov_len);
+    total += piece.iov_len;
+  }
+  return {together.data(), total};
 }
 
 }  // namespace
@@ -67,16 +84,18 @@ SocketStream::SocketStream(async::Loop& loop, Fd fd)
 SocketStream::~SocketStream() = default;
 
 Io SocketStream::try_read(std::span<char> buffer) {
-  const ssize_t got = read(fd_.get(), buffer.data(), buffer.size());
+  const ssize_t got = recv(fd_.get(), buffer.data(), buffer.size(), 0);
   if (got > 0) return {.bytes = static_cast<size_t>(got)};
   if (got == 0) return {.status = Io::Status::closed};
   return failure();
 }
 
 Io SocketStream::try_write(std::span<const iovec> pieces) {
-  if (pieces.size() == 1) {
-    // The plainer call is the cheaper one.
-    const ssize_t put = send(fd_.get(), pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
+  // The plainer call is the cheaper one, also when a little must be copied for it.
+  char together[kCopiedAtMost];
+  const std::string_view plain = in_one_piece(pieces, together);
+  if (plain.data() != nullptr) {
+    const ssize_t put = send(fd_.get(), plain.data(), plain.size(), MSG_NOSIGNAL);
     if (put >= 0) return {.bytes = static_cast<size_t>(put)};
     return failure();
   }

@@ -107,6 +107,31 @@ TEST(Prefix, ContainsItsOwnFamilyOnly) {
   EXPECT_FALSE(Prefix::parse("fe80::/10")->contains(*Address::parse("fec0::1")));
 }
 
+// One bit changed: inside when it is behind the prefix, outside when it is within.
+TEST(Prefix, ContainsWhatDiffersOnlyBehindItsLength) {
+  for (const std::string_view text : {"203.0.113.77", "2001:db8:89ab:cdef:123:4567:89ab:cdef"}) {
+    const Address address = *Address::parse(text);
+    const unsigned bits = address.is_v4() ? 32 : 128;
+    for (unsigned length = 0; length <= bits; ++length) {
+      auto base = address.bytes();
+      for (unsigned bit = length; bit < bits; ++bit)
+        base[bit / 8] &= static_cast<uint8_t>(~(0x80U >> bit % 8));
+      const Prefix prefix{
+          address.is_v4() ? Address::v4({base[0], base[1], base[2], base[3]}) : Address::v6(base),
+          static_cast<uint8_t>(length)};
+      EXPECT_TRUE(prefix.contains(address)) << prefix.to_string();
+      for (unsigned bit = 0; bit < bits; ++bit) {
+        auto bytes = address.bytes();
+        bytes[bit / 8] ^= static_cast<uint8_t>(0x80U >> bit % 8);
+        const Address other = address.is_v4()
+                                  ? Address::v4({bytes[0], bytes[1], bytes[2], bytes[3]})
+                                  : Address::v6(bytes);
+        EXPECT_EQ(prefix.contains(other), bit >= length) << prefix.to_string() << " " << bit;
+      }
+    }
+  }
+}
+
 TEST(Prefix, IsWrittenWithItsLength) {
   EXPECT_EQ(Prefix::parse("::1")->to_string(), "::1/128");
   EXPECT_TRUE(Prefix::parse("::1")->is_single());
