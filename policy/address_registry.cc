@@ -1,5 +1,7 @@
 #include "policy/address_registry.h"
 
+#include <algorithm>
+#include <functional>
 #include <optional>
 
 #include "policy/inside_address.h"
@@ -116,12 +118,15 @@ struct ParsedEntry {
   const RegistryEntry* entry;
 };
 
+// The longest prefix first: the first that contains an address decides.
 std::vector<ParsedEntry> parse_entries(Address::Family family) {
   std::vector<ParsedEntry> out;
   for (const RegistryEntry& entry : kEntries) {
     const auto prefix = Prefix::parse(entry.prefix);  // a test: every row parses
     if (prefix && prefix->base.family() == family) out.push_back({*prefix, &entry});
   }
+  std::ranges::stable_sort(out, std::ranges::greater(),
+                           [](const ParsedEntry& row) { return row.prefix.length; });
   return out;
 }
 
@@ -142,14 +147,10 @@ const Prefix* longest(const std::vector<Prefix>& prefixes, const Address& addres
 }
 
 const ParsedEntry* longest_builtin(const Address& address) {
-  const ParsedEntry* best = nullptr;
-  for (const ParsedEntry& row : entries_of(address.family())) {
-    if ((best == nullptr || row.prefix.length > best->prefix.length) &&
-        row.prefix.contains(address)) {
-      best = &row;
-    }
-  }
-  return best;
+  const std::vector<ParsedEntry>& rows = entries_of(address.family());
+  const auto found = std::ranges::find_if(
+      rows, [&](const ParsedEntry& row) { return row.prefix.contains(address); });
+  return found == rows.end() ? nullptr : &*found;
 }
 
 bool reaches_this_host(const Address& address) {

@@ -227,7 +227,9 @@ Result<Url> parse_url(std::string_view text, Fragment fragment) {
     }
     text = text.substr(0, hash);
   }
-  const auto end = std::min(text.find_first_of("/?"), text.size());
+  const auto* const authority_end =
+      std::find_if(text.begin(), text.end(), [](char c) { return c == '/' || c == '?'; });
+  const auto end = static_cast<size_t>(authority_end - text.begin());
   auto parsed = split_authority(text.substr(0, end));
   if (!parsed) return Unexpected(std::move(parsed).error());
   auto authority = with_port(std::move(*parsed), default_port(*scheme));
