@@ -23,6 +23,7 @@ namespace egret {
   X(body_framing_ambiguous, 400, "http_request_error", "The body's length is ambiguous")          \
   X(header_invalid, 400, "http_request_error", "A header Egret reads has a bad value")            \
   X(request_timeout, 408, "http_request_error", "The request did not arrive in time")             \
+  X(request_too_slow, 408, "http_request_error", "The request's body came too slowly")            \
   X(request_body_too_large, 413, "http_request_error", "The request body is too large")           \
   X(expectation_failed, 417, "http_request_error", "The expectation cannot be met")               \
   X(request_headers_too_large, 431, "http_request_error", "The request's header is too large")    \
@@ -66,6 +67,7 @@ namespace egret {
   X(write_timeout, 504, "connection_write_timeout", "The destination did not read in time")       \
   X(response_timeout, 504, "http_response_timeout", "The destination did not answer in time")     \
   X(idle_timeout, 504, "connection_read_timeout", "The answer stopped arriving")                  \
+  X(response_too_slow, 504, "connection_read_timeout", "The answer's body came too slowly")       \
   X(total_timeout, 504, "http_response_timeout", "The whole exchange took too long")              \
   /* others */                                                                                    \
   X(loop_detected, 508, "proxy_loop_detected", "The request has been here before")                \

@@ -86,6 +86,12 @@ void read_limits(const Mapping& mapping, policy::Limits& limits) {
   mapping.scalar("request_body", limits.request_body, body);
   mapping.scalar("response_body", limits.response_body, body);
   mapping.scalar("headers", limits.headers, head);
+  const auto rate = between<uint64_t>(1, kKiB * kKiB * kKiB, parse_byte_rate, byte_rate_text);
+  mapping.scalar("min_rate", limits.min_rate,
+                 [rate](std::string_view text, std::string& why) -> std::optional<uint64_t> {
+                   if (text == "none") return 0;
+                   return rate(text, why);
+                 });
   mapping.count("in_flight_per_host", limits.in_flight_per_host, 1, 1'000'000);
 }
 

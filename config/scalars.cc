@@ -86,6 +86,15 @@ std::optional<uint64_t> parse_size(std::string_view text, std::string& why) {
   return parse_quantity(text, kSizes, kSize, kLargestSize, why);
 }
 
+std::optional<uint64_t> parse_byte_rate(std::string_view text, std::string& why) {
+  const std::string_view suffix = "/s";
+  if (!text.ends_with(suffix)) {
+    why = in_quotes(text) + " is not a rate; write 100B/s or 1KiB/s";
+    return std::nullopt;
+  }
+  return parse_size(text.substr(0, text.size() - suffix.size()), why);
+}
+
 std::optional<uint64_t> parse_count(std::string_view text, std::string& why) {
   const bool padded = text.size() > 1 && text.front() == '0';
   const auto value = text::parse_decimal(text);
@@ -205,6 +214,7 @@ std::string duration_text(Duration duration) {
   return quantity_text(static_cast<uint64_t>(milliseconds.count()), kDurations);
 }
 
+std::string byte_rate_text(uint64_t bytes_a_second) { return size_text(bytes_a_second) + "/s"; }
 std::string size_text(uint64_t bytes) { return quantity_text(bytes, kSizes); }
 
 }  // namespace egret::config

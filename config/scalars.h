@@ -22,6 +22,8 @@ std::optional<uint64_t> parse_size(std::string_view text, std::string& why);
 // "20000": digits only, no sign, no leading zero.
 std::optional<uint64_t> parse_count(std::string_view text, std::string& why);
 
+// "100B/s": bytes a second.
+std::optional<uint64_t> parse_byte_rate(std::string_view text, std::string& why);
 // "443": digits only, no leading zero; 0 to 65535.
 std::optional<uint16_t> parse_port(std::string_view text);
 // "443" or "8000-8999", from 1 to 65535.
@@ -49,6 +51,7 @@ bool is_token68(std::string_view text);
 // As a person writes it: "1m", "1500ms"; "none" for Duration::max().
 std::string duration_text(Duration duration);
 std::string size_text(uint64_t bytes);
+std::string byte_rate_text(uint64_t bytes_a_second);
 
 // Parsers made of parsers.
 

@@ -61,6 +61,7 @@ constexpr std::array kKeys = std::to_array<std::string_view>({
     "defaults.limits.request_body",
     "defaults.limits.response_body",
     "defaults.limits.headers",
+    "defaults.limits.min_rate",
     "defaults.limits.in_flight_per_host",
     "rules",
     "rules.name",

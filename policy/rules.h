@@ -74,6 +74,7 @@ struct Limits {
   uint64_t request_body = 1 << 20;     // bytes of content, without chunk framing
   uint64_t response_body = 128 << 10;  // bytes of content
   uint64_t headers = 32 << 10;         // bytes of a head, start line included, each way
+  uint64_t min_rate = 100;             // bytes a second of content, each way; 0: any
   uint32_t in_flight_per_host = 64;    // exchanges and tunnels of one scheme, host and port
   bool operator==(const Limits&) const = default;
 };

@@ -383,7 +383,10 @@ bool Exchange::may_send_again() const { return upstream_.reused && repeatable_ &
 
 bool Exchange::content_is_sent() const { return upload_done_; }
 
-Pace Exchange::pace() const { return {.idle = admission_.rule->timeouts.idle, .total = total_}; }
+Pace Exchange::pace() const {
+  const policy::Rule& rule = *admission_.rule;
+  return {.idle = rule.timeouts.idle, .total = total_, .min_rate = rule.limits.min_rate};
+}
 
 After Exchange::finish(After after) {
   proxy::finish(record_, async::Scheduler::current().now(), policy_->settings->log.format,

@@ -78,6 +78,26 @@ Failure source_failure(const Source& source, const net::Io& io, const Pace& pace
   }
 }
 
+// Until when a source may go on waiting for its next bytes and still keep its rate.
+class Rate {
+ public:
+  explicit Rate(uint64_t least) : least_(least), began_(async::Scheduler::current().now()) {}
+  void came(size_t bytes) { bytes_ += bytes; }
+  // Somebody else's time.
+  void leave_out(Duration taken) { began_ += taken; }
+  [[nodiscard]] Deadline until() const {
+    if (least_ == 0) return kNever;
+    const Duration earned = std::chrono::seconds(std::min(bytes_ / least_, kMostSeconds));
+    return deadline_after(began_, std::max(kSlowStart, earned));
+  }
+
+ private:
+  static constexpr uint64_t kMostSeconds = 1'000'000'000;
+  uint64_t least_;
+  uint64_t bytes_ = 0;
+  TimePoint began_;
+};
+
 Failure sink_failure(const Sink& sink, const net::Io& io, const Pace& pace) {
   if (io.status == net::Io::Status::timed_out) {
     return {pace.reason(sink.timed_out), "nothing more was taken"};
@@ -96,6 +116,8 @@ Reason Pace::reason(Reason gap) const {
 }
 
 async::Task<Result<>> pour(Source& source, Sink& sink, Pace pace) {
+  Rate rate(pace.min_rate);
+  rate.came(source.buffer.size());
   while (true) {
     Batch batch(sink);
     const Result<size_t> used = gather(source, batch);
@@ -106,7 +128,9 @@ async::Task<Result<>> pour(Source& source, Sink& sink, Pace pace) {
       sink.started = true;
       const std::span<iovec> pieces = batch.pieces();
       const Deadline until = pace.next();
+      const TimePoint began = async::Scheduler::current().now();
       const net::Io put = co_await sink.stream.write_all(pieces, until);
+      rate.leave_out(async::Scheduler::current().now() - began);
       sink.broken = !put.ok();
       if (sink.broken) co_return Unexpected(sink_failure(sink, put, pace));
       sink.head.clear();
@@ -116,10 +140,15 @@ async::Task<Result<>> pour(Source& source, Sink& sink, Pace pace) {
     if (!source.buffer.empty()) continue;  // the batch was full
 
     const std::span<char> space = source.buffer.space();
-    const Deadline until = pace.next();
+    const Deadline next = pace.next();
+    const Deadline until = std::min(next, rate.until());
     const net::Io got = co_await source.stream.read_some(space, until);
     if (got.ok()) {
+      rate.came(got.bytes);
       source.buffer.commit(got.bytes);
+    } else if (got.status == net::Io::Status::timed_out && until < next) {
+      co_return Unexpected(source.reasons.too_slow,
+                           "less than " + std::to_string(pace.min_rate) + " bytes a second");
     } else if (got.status != net::Io::Status::closed || !source.decoder.finish()) {
       co_return Unexpected(source_failure(source, got, pace));
     }

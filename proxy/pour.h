@@ -10,10 +10,16 @@
 
 namespace egret::proxy {
 
-// How long the two ends may take: never longer than `idle` between two bytes, nor past `total`.
+// A source may be slow for so long before its rate counts: slow start, a busy machine, a short
+// break.
+inline constexpr Duration kSlowStart = std::chrono::seconds(5);
+
+// How long the two ends may take: never longer than `idle` between two bytes, nor past `total`; and
+// after a start of kSlowStart the source must have kept `min_rate` on average.
 struct Pace {
   Duration idle = Duration::max();
   Deadline total = kNever;
+  uint64_t min_rate = 0;  // bytes a second; 0: any
   [[nodiscard]] Deadline next() const;
   // The reason for a wait that ended at next(): `gap`, unless the whole exchange's time is up.
   [[nodiscard]] Reason reason(Reason gap) const;
@@ -22,17 +28,18 @@ struct Pace {
 // What to say when an end of a pour() fails.
 struct EndReasons {
   Reason timed_out;
+  Reason too_slow;
   Reason closed;     // a source's early end
   Reason failed;     // reset, or a sink that is gone
   Reason malformed;  // of the framing
   Reason too_large;
 };
-inline constexpr EndReasons kSenderReasons{Reason::request_timeout, Reason::sender_disconnected,
-                                           Reason::sender_disconnected, Reason::request_malformed,
-                                           Reason::request_body_too_large};
+inline constexpr EndReasons kSenderReasons{
+    Reason::request_timeout,     Reason::request_too_slow,  Reason::sender_disconnected,
+    Reason::sender_disconnected, Reason::request_malformed, Reason::request_body_too_large};
 inline constexpr EndReasons kDestinationReasons{
-    Reason::idle_timeout, Reason::response_incomplete, Reason::connection_terminated,
-    Reason::response_malformed, Reason::response_body_too_large};
+    Reason::idle_timeout,          Reason::response_too_slow,  Reason::response_incomplete,
+    Reason::connection_terminated, Reason::response_malformed, Reason::response_body_too_large};
 
 // Where content comes from: a stream with bytes read ahead, in the message's framing.
 struct Source {
@@ -58,6 +65,8 @@ struct Sink {
 // Moves one message's content from source to sink with at most one buffer of it in memory: the
 // source is read only when the sink has taken what came before.
 //   Errors: the source's or sink's reason; total_timeout past pace.total.
+//   The time that the sink takes is not held against the source's rate. A sink must take each
+//   batch, at most a buffer, within pace.idle, which is a rate too.
 async::Task<Result<>> pour(Source& source, Sink& sink, Pace pace);
 
 }  // namespace egret::proxy

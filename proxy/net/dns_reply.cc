@@ -10,7 +10,6 @@
 namespace egret::net {
 namespace {
 
-constexpr size_t kHeader = 12;
 constexpr size_t kMaxWireName = 255;
 constexpr size_t kMaxLabel = 63;
 constexpr uint16_t kCname = 5;

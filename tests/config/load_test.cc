@@ -62,7 +62,7 @@ TEST(Defaults, AreThoseOfTheContract) {
       "  methods: [GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS]\n"
       "  connect: tunnel\n"
       "  timeouts: {resolve: 5s, connect: 5s, response: 15s, idle: 10s, total: 20s, tunnel: 10m}\n"
-      "  limits: {request_body: 1MiB, response_body: 128KiB, headers: 32KiB,\n"
+      "  limits: {request_body: 1MiB, response_body: 128KiB, headers: 32KiB, min_rate: 100B/s,\n"
       "           in_flight_per_host: 64}\n");
   EXPECT_EQ(promised->defaults, built_in->defaults);
 }

@@ -94,6 +94,7 @@ TEST(Size, ReadsEachUnit) {
   }
   EXPECT_EQ(size_text(64 << 10), "64KiB");
   EXPECT_EQ(size_text(1500), "1500B");
+  EXPECT_EQ(byte_rate_text(2048), "2KiB/s");
 }
 
 TEST(Count, IsDigitsOnly) {

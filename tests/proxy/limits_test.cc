@@ -57,6 +57,64 @@ TEST(Limits, OfARequestBodyWithALength) {
   EXPECT_EQ(gateway.destinations(), 1U);
 }
 
+// After five seconds: 100 bytes for each second that has passed, whoever sends.
+TEST(Limits, OfTheRateOfARequest) {
+  for (const bool enough : {false, true}) {
+    SCOPED_TRACE(enough);
+    Sandbox gateway("defaults: {limits: {min_rate: 100B/s}, timeouts: {total: 1m}}\n");
+    FarEnd sender = gateway.connect();
+    sender.send("POST http://hooks.acme.io/in HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n");
+    gateway.loop.advance(4s);
+    sender.send(std::string(enough ? 700 : 699, 'x'));
+    gateway.loop.advance(2s - 1ns);  // nearly six seconds
+    EXPECT_TRUE(gateway.lines().empty()) << "too early";
+    gateway.loop.advance(1ns);
+    EXPECT_EQ(gateway.lines().size(), enough ? 0U : 1U) << "699 bytes are earned for six seconds";
+    if (!enough) {
+      expect_refused(gateway, sender, 408, "request_too_slow", "http_request_error");
+      continue;
+    }
+    sender.send(std::string(1300, 'x'));
+    gateway.destination().send(kOk);
+    EXPECT_EQ(sender.take(Kind::answer).status(), 200);
+  }
+}
+
+TEST(Limits, OfTheRateOfAnAnswerCutIt) {
+  for (const std::string_view rate : {"100B/s", "none"}) {
+    SCOPED_TRACE(rate);
+    Sandbox gateway("defaults: {limits: {min_rate: " + std::string(rate) +
+                    "}, timeouts: {total: 1m}}\n");
+    FarEnd sender = gateway.connect();
+    sender.send(get());
+    gateway.destination().send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+    for (int second = 0; second < 5; ++second) {
+      EXPECT_FALSE(sender.was_reset());
+      gateway.loop.advance(1s);
+      gateway.destination().send("x");
+    }
+    EXPECT_EQ(sender.was_reset(), rate != "none");
+    if (rate == "none") continue;
+    EXPECT_EQ(gateway.logged("reason"), "response_too_slow");
+    EXPECT_TRUE(gateway.destination().ended());
+  }
+}
+
+// A sender that reads slowly does not make the destination slow.
+TEST(Limits, OfTheRateLeaveOutTheOtherSidesTime) {
+  Sandbox gateway("defaults: {limits: {min_rate: 100B/s}, timeouts: {total: 1m}}\n");
+  FarEnd sender = gateway.connect({.capacity = 300});
+  sender.send(get());
+  gateway.destination().send("HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n" +
+                             std::string(300, 'x'));
+  gateway.loop.advance(9s);
+  EXPECT_TRUE(gateway.lines().empty());
+  sender.received();
+  gateway.loop.advance(1s);
+  gateway.destination().send(std::string(100, 'x'));
+  EXPECT_EQ(sender.take(Kind::answer).body.size(), 400U);
+}
+
 TEST(Limits, OfARequestBodyInChunksCountContentOnly) {
   const char* yaml = "defaults: {limits: {request_body: 1KiB}}\n";
   {

@@ -22,7 +22,7 @@ using test::Sandbox;
 
 constexpr std::string_view kYaml =
     "defaults: {timeouts: {resolve: 2s, connect: 3s, response: 4s, idle: 5s, total: 9s, "
-    "tunnel: 30s}, limits: {request_body: 8MiB, response_body: 8MiB}}\n";
+    "tunnel: 30s}, limits: {request_body: 8MiB, response_body: 8MiB, min_rate: none}}\n";
 
 std::string chunked(std::string_view rest) {
   return "POST http://hooks.acme.io/in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" +
