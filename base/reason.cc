@@ -17,4 +17,16 @@ std::span<const ReasonInfo> all_reasons() { return kReasons; }
 
 const ReasonInfo& info(Reason reason) { return kReasons[static_cast<size_t>(reason)]; }
 
+std::string_view refusal_word(Reason reason) {
+  switch (reason) {
+    case Reason::name_not_found:
+    case Reason::name_has_no_address:
+    case Reason::dns_error:
+    case Reason::dns_timeout:
+      return "unresolved";
+    default:
+      return status(reason) == 400 ? "malformed" : "denied";
+  }
+}
+
 }  // namespace egret

@@ -39,8 +39,7 @@ class [[nodiscard]] Result {
   // NOLINTNEXTLINE(google-explicit-constructor): std::expected converts too.
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
   // NOLINTNEXTLINE(google-explicit-constructor)
-  Result(Unexpected unexpected)
-      : state_(std::in_place_index<1>, std::move(unexpected.failure())) {}
+  Result(Unexpected unexpected) : state_(std::in_place_index<1>, std::move(unexpected.failure())) {}
 
   [[nodiscard]] bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }

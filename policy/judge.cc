@@ -31,12 +31,13 @@ bool has_port(const std::vector<PortRange>& ports, uint16_t port) {
 }
 
 bool has_path(const std::vector<std::string>& patterns, std::string_view path) {
-  const std::string plain = without_dot_segments(path);
+  const std::string plain = normalized_path(path);
   return std::any_of(patterns.begin(), patterns.end(),
                      [&](const std::string& pattern) { return path_matches(pattern, plain); });
 }
 
-bool takes(const Match& match, const Ask& ask) {
+// Everything but the path.
+bool may_take(const Match& match, const Ask& ask) {
   if (!match.senders.empty() && !has(match.senders, ask.sender)) return false;
   if (!match.ports.empty() && !has_port(match.ports, ask.port)) return false;
   if (!match.methods.empty() && !has(match.methods, ask.method)) return false;
@@ -44,7 +45,23 @@ bool takes(const Match& match, const Ask& ask) {
   if (!match.hosts.empty() && std::none_of(match.hosts.begin(), match.hosts.end(), matches_host)) {
     return false;
   }
-  return match.paths.empty() || (!ask.connect && has_path(match.paths, ask.path));
+  return match.paths.empty() || !ask.connect;
+}
+
+bool takes(const Match& match, const Ask& ask) {
+  if (!may_take(match, ask)) return false;
+  // A path with two readings is this rule's to refuse: see refuse_path.
+  return match.paths.empty() || is_ambiguous_path(ask.path) || has_path(match.paths, ask.path);
+}
+
+// Servers differ about "//", "%2f", "%5c" and "%00": a rule about paths cannot be kept for them.
+std::optional<Failure> refuse_path(const Rule& rule, const Ask& ask) {
+  if (rule.match.paths.empty() || !is_ambiguous_path(ask.path)) return std::nullopt;
+  return Failure{
+      Reason::url_malformed,
+      "The path has \"//\", \"%2f\", \"%5c\" or \"%00\", which servers read in different "
+      "ways, and rule \"" +
+          rule.name + "\" decides by the path."};
 }
 
 std::string list_of(const std::vector<PortRange>& ports) {
@@ -188,7 +205,8 @@ Verdict Judge::judge(const Ask& ask, Trace* trace) const {
     auto& slot = reported ? verdict.reported : verdict.refusal;
     if (!slot) slot = std::move(failure);
   };
-  reject("action", refuse_action(rule, trace));
+  reject("path", refuse_path(rule, ask));
+  if (!verdict.refusal) reject("action", refuse_action(rule, trace));
   if (!verdict.refusal) reject(ask.connect ? "connect" : "method", refuse_method(rule, ask, trace));
   if (!verdict.refusal) reject("port", refuse_port(rule, ask, trace));
   if (!verdict.refusal) reject("host", refuse_name(rule, *ask.host, trace));

@@ -7,23 +7,29 @@
 namespace egret::policy {
 namespace {
 
-// A path segment that is "." or "..", each dot plain or as %2e: the number of dots, else 0.
-size_t dots_of(std::string_view segment) {
-  size_t dots = 0;
-  while (!segment.empty() && dots < 3) {
-    size_t taken = 0;
-    if (segment.front() == '.') {
-      taken = 1;
-    } else if (segment.size() >= 3 && segment[0] == '%' && segment[1] == '2' &&
-               text::lower(segment[2]) == 'e') {
-      taken = 3;
-    } else {
-      return 0;
+// A path segment that is "." or "..": the number of dots, else 0.
+size_t dots_of(std::string_view segment) { return segment == "." ? 1 : segment == ".." ? 2 : 0; }
+
+constexpr int hex_value(char c) { return text::is_digit(c) ? c - '0' : text::lower(c) - 'a' + 10; }
+
+// %-escapes of unreserved characters are those characters (RFC 3986 2.3, 6.2.2.2).
+std::string without_needless_escapes(std::string_view path) {
+  std::string out;
+  for (size_t i = 0; i < path.size(); ++i) {
+    if (path[i] == '%' && i + 2 < path.size() && text::is_hex(path[i + 1]) &&
+        text::is_hex(path[i + 2])) {
+      const char c = static_cast<char>(hex_value(path[i + 1]) * 16 + hex_value(path[i + 2]));
+      const bool unreserved = text::is_alpha(c) || text::is_digit(c) ||
+                              std::string_view("-._~").find(c) != std::string_view::npos;
+      if (unreserved) {
+        out += c;
+        i += 2;
+        continue;
+      }
     }
-    segment.remove_prefix(taken);
-    ++dots;
+    out += path[i];
   }
-  return dots <= 2 ? dots : 0;
+  return out;
 }
 
 }  // namespace
@@ -67,7 +73,21 @@ bool path_matches(std::string_view pattern, std::string_view path) {
   return path.ends_with(pattern);
 }
 
-std::string without_dot_segments(std::string_view path) {
+bool is_ambiguous_path(std::string_view path) {
+  if (path.find("//") != std::string_view::npos) return true;
+  for (size_t at = path.find('%'); at != std::string_view::npos; at = path.find('%', at + 1)) {
+    const std::string_view escape = path.substr(at + 1, 2);
+    if (escape.size() < 2 || !text::is_hex(escape[0]) || !text::is_hex(escape[1])) return true;
+    for (const std::string_view bad : {"2f", "5c", "00"}) {
+      if (text::equals_ignore_case(escape, bad)) return true;
+    }
+  }
+  return false;
+}
+
+std::string normalized_path(std::string_view written) {
+  const std::string unescaped = without_needless_escapes(written);
+  std::string_view path = unescaped;
   std::string out;
   while (!path.empty()) {
     path.remove_prefix(path.front() == '/' ? 1 : 0);

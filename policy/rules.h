@@ -38,10 +38,13 @@ class HostPattern {
 // backtracking: at most pattern × path steps.
 bool path_matches(std::string_view pattern, std::string_view path);
 
-// The path that rules are matched against: dot segments, plain or as %2e, removed (RFC 3986
-// 5.2.4), since the destination will remove them: `/hooks/../admin` is not below `/hooks/`. What is
-// forwarded stays as it was sent.
-std::string without_dot_segments(std::string_view path);
+// The path that rules are matched against, as the destination will read it: %-escapes of unreserved
+// characters decoded (RFC 3986 6.2.2.2), dot segments removed (5.2.4): `/hooks/%2e./admin` is not
+// below `/hooks/`. What is forwarded stays as it was sent.
+std::string normalized_path(std::string_view path);
+// True when servers differ about where a path leads: an empty segment, which some merge; an escaped
+// slash, backslash or NUL; a `%` that is no escape.
+bool is_ambiguous_path(std::string_view path);
 
 // What a request must be for a rule to apply. An empty list matches everything. CONNECT has no
 // path, so a rule with `paths` never takes it, and one with `methods` only if it lists CONNECT.

@@ -143,8 +143,8 @@ Result<ParsedAuthority> split_authority(std::string_view text) {
 Result<uint16_t> parse_port(std::string_view digits) {
   const auto port = text::parse_decimal(digits, UINT16_MAX);
   if (!port || *port == 0 || digits.front() == '0') {
-    return malformed("The port \"" + text::printable(digits, 20) +
-                     "\" is not a number from 1 to 65535.");
+    // Not quoted: behind a colon a password may stand, cut off by its own "/", "?" or "#".
+    return malformed("The port is not a number from 1 to 65535.");
   }
   return static_cast<uint16_t>(*port);
 }

@@ -12,9 +12,10 @@ constexpr std::string_view kHowToSend =
 
 // What a log may show of a target that is no URL: no query, no userinfo, printable.
 std::string loggable(std::string_view target) {
-  target = target.substr(0, target.find_first_of("?#"));
+  // Userinfo first: a password may have the others' marks in it.
   const auto at = target.rfind('@');
   if (at != std::string_view::npos) target.remove_prefix(at + 1);
+  target = target.substr(0, target.find_first_of("?#"));
   return text::printable(target);
 }
 

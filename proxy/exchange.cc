@@ -336,8 +336,9 @@ async::Task<After> Exchange::answer_failure() {
   if (status(failure.reason) == 0) co_return finish(After::close);
   // The connection goes on only if the sender owes nothing more of this request.
   const bool whole = head_size_ + framing_.length <= in_.size() || content_is_sent();
+  // What follows a refused CONNECT may be a tunnel's first bytes: never the next request.
   const bool keep = keep_alive_ && !services_.draining && !record_.attempts && whole &&
-                    framing_.kind != http::Framing::Kind::chunked;
+                    !record_.tunnel && framing_.kind != http::Framing::Kind::chunked;
   std::string reply = refusal(failure, record_,
                               {.sender_minor = minor_version_,
                                .keep_alive = keep,

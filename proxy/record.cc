@@ -24,7 +24,7 @@ std::string rfc3339(WallTime wall) {
 }
 
 std::string_view verdict_of(const Record& record) {
-  if (!record.admitted) return "denied";
+  if (!record.admitted) return record.failure ? refusal_word(record.failure->reason) : "denied";
   return record.reported ? "reported" : "allowed";
 }
 

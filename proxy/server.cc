@@ -65,10 +65,11 @@ Result<> Server::reload(std::shared_ptr<const config::Settings> settings) {
     return Unexpected(Reason::internal_error, std::move(why));
   };
   if (!settings) return refuse("see the messages above");
-  if (settings->workers != settings_->workers) return refuse("`workers` needs a restart");
-  if (settings->admin.address != settings_->admin.address) {
-    return refuse("`admin.address` needs a restart");
-  }
+  const bool workers = settings->workers != settings_->workers;
+  const bool admin = settings->admin.address != settings_->admin.address;
+  if (workers && admin) return refuse("`workers` and `admin.address` need a restart");
+  if (workers) return refuse("`workers` needs a restart");
+  if (admin) return refuse("`admin.address` needs a restart");
   Result<std::map<std::string, Bound>> added = bind_missing(*settings);
   if (!added) return refuse(added.error().detail);
   const Result<> logged = log_.configure(settings->log);
@@ -109,7 +110,8 @@ Result<Server::Bound> Server::bind(const config::Listener& listener) {
   bound.unix_path = listener.address.unix_path;
   bound.endpoint = listener.address.endpoint;
   for (uint32_t index = 0; index < settings_->workers; ++index) {
-    Result<net::ListenSocket> socket = bound.endpoint ? net::listen_tcp(*bound.endpoint)
+    const net::Claim claim = index == 0 ? net::Claim::first : net::Claim::more;
+    Result<net::ListenSocket> socket = bound.endpoint ? net::listen_tcp(*bound.endpoint, claim)
                                        : index == 0   ? net::listen_unix(bound.unix_path)
                                                       : net::share(bound.sockets.front());
     if (!socket) return Unexpected(std::move(socket.error()));
@@ -164,7 +166,7 @@ std::vector<Orders> Server::orders(std::map<std::string, Bound>& added,
   return all;
 }
 
-bool Server::drain(Duration limit) {
+std::function<bool()> Server::begin_drain(Duration limit) {
   draining_ = true;
   struct Waiting {
     std::mutex mutex;
@@ -180,8 +182,10 @@ bool Server::drain(Duration limit) {
       waiting->changed.notify_all();
     });
   }
-  std::unique_lock lock(waiting->mutex);
-  return waiting->changed.wait_for(lock, limit, [&] { return waiting->left == 0; });
+  return [waiting, limit] {
+    std::unique_lock lock(waiting->mutex);
+    return waiting->changed.wait_for(lock, limit, [&] { return waiting->left == 0; });
+  };
 }
 
 void Server::collect(std::function<void(Metrics)> take) {

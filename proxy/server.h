@@ -28,8 +28,9 @@ class Server {
   // these need a restart).
   Result<> reload(std::shared_ptr<const config::Settings> settings);
 
-  // Stops accepting and lets exchanges finish. True when all were done before `limit` passed.
-  bool drain(Duration limit);
+  // Stops accepting and lets exchanges finish. What it returns waits for them, may do so when the
+  // server has gone, and is true when all were done before `limit` passed.
+  std::function<bool()> begin_drain(Duration limit);
 
   // Adds up what the workers have counted and gives it to `take`, on one of their threads.
   void collect(std::function<void(Metrics)> take);

@@ -14,6 +14,7 @@ namespace egret::proxy {
 namespace {
 
 constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
+constexpr size_t kMostTurnedAway = 64;  // at once, over all listeners of a worker
 
 // A resolver with its cache; replaced as one when the settings change.
 struct ResolverStack {
@@ -115,7 +116,11 @@ class Worker::Inside {
   async::Task<void> accept(Accepting& accepting) {
     while (true) {
       net::Accepted accepted = co_await accepting.acceptor.accept();
-      take(accepting, std::move(accepted));
+      try {
+        take(accepting, std::move(accepted));
+      } catch (...) {
+        tell(std::current_exception());  // out of memory or watches: this one is lost, the next not
+      }
     }
   }
 
@@ -127,9 +132,23 @@ class Worker::Inside {
     if (slot) {
       tasks_.spawn(serve(services_, sessions_, std::move(*slot), std::move(stream), accepting.info,
                          address));
-    } else {
-      tasks_.spawn(turn_away(services_, std::move(stream), accepting.info));
+    } else if (turned_away_ < kMostTurnedAway) {
+      tasks_.spawn(turn_away_counted(std::move(stream), accepting.info));
     }
+    // Else it is closed at once: being told why has its price, and that has a limit too.
+  }
+
+  async::Task<void> turn_away_counted(std::unique_ptr<net::Stream> stream,
+                                      std::shared_ptr<ListenerInfo> info) {
+    struct Counted {
+      explicit Counted(size_t& in) : count(in) { ++count; }
+      ~Counted() { --count; }
+      Counted(const Counted&) = delete;
+      Counted& operator=(const Counted&) = delete;
+      size_t& count;
+    };
+    const Counted counted(turned_away_);
+    co_await turn_away(services_, std::move(stream), std::move(info));
   }
 
   async::Task<void> until_drained(std::function<void()> drained) {
@@ -161,7 +180,8 @@ class Worker::Inside {
   Services services_;
   Sessions sessions_;
   std::map<std::string, std::unique_ptr<Accepting>> accepting_;
-  async::TaskSet tasks_;  // cancelled first: everything above outlives it
+  size_t turned_away_ = 0;  // connections that are being told so
+  async::TaskSet tasks_;    // cancelled first: everything above outlives it
 };
 
 Worker::Worker(Shared& shared, uint32_t index, Orders orders) {

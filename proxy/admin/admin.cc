@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <exception>
 #include <future>
+#include <memory>
+#include <mutex>
 
 #include "base/text.h"
 #include "policy/url.h"
@@ -49,17 +51,31 @@ struct Collected {
   proxy::Metrics metrics;
 };
 
+// Where workers answer to: they may do so when the admin listener has gone already.
+struct Mailbox {
+  std::mutex mutex;
+  async::Loop* loop = nullptr;  // nothing: gone
+};
+
 }  // namespace
 
 class Admin::Inside {
  public:
   Inside(async::Loop& loop, net::ListenSocket socket, std::optional<Secret> token, Gateway& gateway)
       : loop_(loop),
+        mailbox_(std::make_shared<Mailbox>()),
         gateway_(gateway),
         token_(std::move(token)),
         acceptor_(loop, std::move(socket)) {
+    mailbox_->loop = &loop;
     tasks_.spawn(accept());
   }
+  ~Inside() {
+    const std::lock_guard lock(mailbox_->mutex);
+    mailbox_->loop = nullptr;
+  }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
   void set_token(std::optional<Secret> token) { token_ = std::move(token); }
 
  private:
@@ -67,8 +83,12 @@ class Admin::Inside {
     while (true) {
       net::Accepted accepted = co_await acceptor_.accept();
       if (tasks_.size() > kMostConnections) continue;  // closes it
-      auto stream = std::make_unique<net::SocketStream>(loop_, std::move(accepted.fd));
-      tasks_.spawn(serve(std::move(stream)));
+      try {
+        auto stream = std::make_unique<net::SocketStream>(loop_, std::move(accepted.fd));
+        tasks_.spawn(serve(std::move(stream)));
+      } catch (const std::exception&) {
+        continue;  // out of memory or watches: this one is lost, the next not
+      }
     }
   }
 
@@ -159,8 +179,10 @@ class Admin::Inside {
 
   std::shared_ptr<Collected> ask_workers() {
     auto collected = std::make_shared<Collected>();
-    gateway_.collect([this, collected](proxy::Metrics metrics) {
-      loop_.post_from_anywhere([collected, metrics = std::move(metrics)]() mutable {
+    gateway_.collect([mailbox = mailbox_, collected](proxy::Metrics metrics) {
+      const std::lock_guard lock(mailbox->mutex);
+      if (mailbox->loop == nullptr) return;
+      mailbox->loop->post_from_anywhere([collected, metrics = std::move(metrics)]() mutable {
         collected->metrics = std::move(metrics);
         collected->came.set();
       });
@@ -169,6 +191,7 @@ class Admin::Inside {
   }
 
   async::Loop& loop_;
+  std::shared_ptr<Mailbox> mailbox_;
   Gateway& gateway_;
   std::optional<Secret> token_;
   net::Acceptor acceptor_;

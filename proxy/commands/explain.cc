@@ -25,16 +25,13 @@ constexpr size_t kAtOnce = 64;  // names asked at the same time when many URLs a
 struct Explained {
   std::string url;
   std::optional<Failure> refusal;
-  bool unresolved = false;
   std::string rule;
   Trace steps;
 
   [[nodiscard]] std::string_view verdict() const {
-    if (!refusal) return "allowed";
-    if (unresolved) return "unresolved";
-    return status(refusal->reason) == 400 ? "malformed" : "denied";
+    return refusal ? refusal_word(refusal->reason) : "allowed";
   }
-  [[nodiscard]] int exit_code() const { return !refusal ? 0 : unresolved ? 4 : 3; }
+  [[nodiscard]] int exit_code() const { return !refusal ? 0 : verdict() == "unresolved" ? 4 : 3; }
 };
 
 // What a URL, or CONNECT's host:port, asks for.
@@ -143,7 +140,6 @@ class Explainer {
     } else {
       found = answer.error().detail;
       explained.refusal = answer.error();
-      explained.unresolved = true;
     }
     explained.steps.push_back({"resolve", answer ? "ok" : "denied", found});
   }

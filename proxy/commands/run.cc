@@ -7,7 +7,9 @@
 #include <fmt/ranges.h>
 
 #include <atomic>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <thread>
 
 #include "proxy/admin/admin.h"
@@ -22,6 +24,7 @@ namespace {
 // SIGTERM lets exchanges finish for this long: under the 30 s that service managers and Kubernetes
 // wait before they kill.
 constexpr Duration kDrainLimit = std::chrono::seconds(25);
+constexpr Duration kCutLimit = std::chrono::seconds(2);
 
 using config::LogLevel;
 
@@ -85,28 +88,44 @@ void reload(const std::string& path, proxy::Server& server, admin::Admin& admin,
   log.event(LogLevel::info, "configuration reloaded from " + path);
 }
 
-// Drains while listening for the second signal. True when everything finished.
-bool drain(proxy::Server& server, const Signals& signals, proxy::Log& log) {
+// What became of the exchanges that were open at SIGTERM.
+enum class Drained : uint8_t { whole, cut, stopped };
+
+// Drains while listening for the second signal.
+Drained drain(proxy::Server& server, const Signals& signals, proxy::Log& log) {
   log.event(LogLevel::info, "draining: no new connections, exchanges may finish");
-  std::atomic<bool> finished = false;
-  std::atomic<bool> whole = false;
+  struct Waiting {
+    std::atomic<bool> finished = false;
+    std::atomic<bool> whole = false;
+  };
+  const auto waiting = std::make_shared<Waiting>();  // may outlive this function
+  const std::function<bool()> wait = server.begin_drain(kDrainLimit);
   const pthread_t main_thread = pthread_self();
-  std::thread waiter([&] {
-    whole = server.drain(kDrainLimit);
-    finished = true;
+  std::thread waiter([waiting, wait, main_thread] {
+    waiting->whole = wait();
+    waiting->finished = true;
     pthread_kill(main_thread, SIGTERM);  // wakes the wait below
   });
   int number = SIGHUP;
   while (number == SIGHUP) number = signals.wait();
-  const bool done = finished;
-  if (!done) {
+  if (!waiting->finished) {
     log.event(LogLevel::warn, "stopped by a second signal");
     waiter.detach();
-    return false;
+    return Drained::stopped;
   }
   waiter.join();
-  if (!whole) log.event(LogLevel::warn, "the drain limit has passed: cutting what is left");
-  return whole;
+  if (waiting->whole) return Drained::whole;
+  log.event(LogLevel::warn, "the drain limit has passed: cutting what is left");
+  return Drained::cut;
+}
+
+// Exchanges that are cut are unwound: each writes its line, and a part of an answer ends in a
+// reset. Should that hang, the process ends all the same.
+void end_within(Duration limit, int status) {
+  std::thread([limit, status] {
+    std::this_thread::sleep_for(limit);
+    std::_Exit(status);
+  }).detach();
 }
 
 int serve(const std::string& path, std::shared_ptr<const config::Settings> settings,
@@ -137,13 +156,10 @@ int serve(const std::string& path, std::shared_ptr<const config::Settings> setti
     reload(path, **server, admin, log);
     number = signals.wait();
   }
-  const bool whole = drain(**server, signals, log);
-  if (!whole) {
-    // Exchanges are cut here, not unwound: their sockets close with the process.
-    log.flush();
-    std::_Exit(1);
-  }
-  return 0;
+  const Drained drained = drain(**server, signals, log);
+  const int status = drained == Drained::stopped ? 1 : 0;
+  if (drained != Drained::whole) end_within(kCutLimit, status);
+  return status;
 }
 
 }  // namespace

@@ -9,6 +9,9 @@
 namespace egret::net {
 namespace {
 
+// All addresses of a name are judged, but a name with hundreds does not make a scanner of Egret.
+constexpr int kMostDialled = 8;
+
 // What the attempts of one connect() share.
 struct Race {
   explicit Race(Dialer& with) : dialer(with) {}
@@ -20,15 +23,26 @@ struct Race {
   async::TaskSet attempts;  // last: cancelled first
 };
 
+// However an attempt ends, by an exception too, the race goes on.
+struct Running {
+  explicit Running(Race& in) : race(in) {}
+  ~Running() {
+    --race.running;
+    race.progress.set();
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  Race& race;
+};
+
 async::Task<void> attempt(Race& race, policy::PermittedAddress address, Deadline deadline) {
+  const Running running(race);
   Result<std::unique_ptr<Stream>> dialled = co_await race.dialer.dial(address, deadline);
-  --race.running;
   if (!dialled) {
     race.failure = std::move(dialled.error());
   } else if (!race.winner) {
     race.winner = Connection{std::move(*dialled), address.endpoint()};
   }
-  race.progress.set();
 }
 
 }  // namespace
@@ -52,7 +66,8 @@ policy::PermittedAddresses interleave(policy::PermittedAddresses addresses) {
 async::Task<Result<Connection>> HappyEyeballs::connect(policy::PermittedAddresses addresses,
                                                        Deadline deadline) {
   Race race(dialer_);
-  const policy::PermittedAddresses order = interleave(std::move(addresses));
+  policy::PermittedAddresses order = interleave(std::move(addresses));
+  if (order.size() > kMostDialled) order.erase(order.begin() + kMostDialled, order.end());
   size_t started = 0;
   while (true) {
     if (started < order.size()) {

@@ -45,14 +45,19 @@ bool make_room(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
-Result<ListenSocket> listen_tcp(const policy::Endpoint& endpoint) {
+Result<ListenSocket> listen_tcp(const policy::Endpoint& endpoint, Claim claim) {
+  if (claim == Claim::first && endpoint.port != 0) {
+    // SO_REUSEPORT would let two Egrets of different policies share the traffic by chance.
+    const Result<ListenSocket> probe = listen_tcp(endpoint, Claim::alone);
+    if (!probe) return Unexpected(probe.error());
+  }
   const std::string where = endpoint.to_string();
   const int family = endpoint.address.is_v4() ? AF_INET : AF_INET6;
   Fd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
   if (!fd.valid()) return listen_failure(where);
   const int on = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (claim != Claim::alone) setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   // An IPv6 listener takes IPv6 only: what was written is what is bound.
   if (family == AF_INET6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   SocketAddress address = SocketAddress::of(endpoint);

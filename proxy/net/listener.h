@@ -15,9 +15,16 @@ struct ListenSocket {
   std::optional<policy::Endpoint> endpoint;  // as bound: the kernel's port where 0 was asked
 };
 
-// Binds TCP with SO_REUSEPORT, so that each worker has a queue of its own. Errors: internal_error
-// with a sentence ("127.0.0.1:80: Permission denied").
-Result<ListenSocket> listen_tcp(const policy::Endpoint& endpoint);
+// Whose a TCP address is to be.
+enum class Claim : uint8_t {
+  alone,  // this socket's only
+  first,  // the first of several: nobody else, another Egret included, may have it already
+  more    // one of those that share it
+};
+
+// Binds TCP. What is shared is bound with SO_REUSEPORT, so that each worker has a queue of its own.
+// Errors: internal_error with a sentence ("127.0.0.1:80: Permission denied").
+Result<ListenSocket> listen_tcp(const policy::Endpoint& endpoint, Claim claim = Claim::alone);
 // Binds a Unix socket, mode 0660. A stale socket file that nobody listens on is replaced; a live
 // one, or any other file, is an error.
 Result<ListenSocket> listen_unix(const std::string& path);

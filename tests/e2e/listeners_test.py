@@ -50,6 +50,19 @@ class ListenersTest(unittest.TestCase):
                 self.assertEqual(sender.request(self.receiver.url()).status, 200)
         first.folder.cleanup()
 
+    def test_a_tcp_address_belongs_to_one_egret(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="egret-e2e-"))
+        with support.Egret("workers: 2\n") as egret:
+            host, port = egret.address
+            for text in (f"listeners: [{{address: '{host}:{port}'}}]\nadmin: {{address: '127.0.0.1:0'}}\n",
+                         f"listeners: [{{address: '127.0.0.1:0'}}]\nadmin: {{address: '{egret.admin[0]}:{egret.admin[1]}'}}\n"):
+                with self.subTest(text):
+                    path = pathlib.Path(folder, "second.yaml")
+                    path.write_text(text, encoding="utf-8")
+                    code, _, err = support.run("run", "-c", str(path))
+                    self.assertEqual(code, 1)
+                    self.assertIn("in use", err)
+
     def test_several_listeners_and_their_senders(self):
         text = ("listeners: [{address: 127.0.0.1:0}, {address: '[::1]:0'}, {address: 'unix:@FOLDER@/egret.sock'}]\n"
                 "senders: [{name: sidecar, listeners: ['unix:@FOLDER@/egret.sock']}, {name: six, networks: ['::1']}]\n")

@@ -152,6 +152,7 @@ class DrainTest(unittest.TestCase):
                 self.assertEqual(egret.wait(), 1)
                 self.assertLess(time.monotonic() - began, 10)
                 self.assertIn("second signal", egret.stderr())
+                self.assertEqual(egret.wait_for_line(method="GET")["reason"], "stopped")
                 self.assertIsNone(sender.answer() if not sender.closed() else None)
             release.set()
             egret.stop(code=1)

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
-
 namespace egret::policy {
 namespace {
 
@@ -86,12 +84,10 @@ TEST(PathMatches, DoesNotBacktrackOnHostilePaths) {
   for (int i = 0; i < 50; ++i) pattern += "*a";
   pattern += "*b";
   const std::string path(100000, 'a');
-  const auto start = std::chrono::steady_clock::now();
-  EXPECT_FALSE(path_matches(pattern, path));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
+  EXPECT_FALSE(path_matches(pattern, path));  // with backtracking: not in this life
 }
 
-TEST(WithoutDotSegments, LeavesThePathThatTheDestinationWillSee) {
+TEST(NormalizedPath, IsThePathThatTheDestinationWillSee) {
   const struct {
     const char* path;
     const char* plain;
@@ -113,8 +109,21 @@ TEST(WithoutDotSegments, LeavesThePathThatTheDestinationWillSee) {
       {"/a/..b/c", "/a/..b/c"},
       {"/a/..;/b", "/a/..;/b"},
       {"/%2", "/%2"},
+      {"/%61dmin/%7Ex", "/admin/~x"},
+      {"/a%2fb%20c", "/a%2fb%20c"},
+      {"/%2561", "/%2561"},
   };
-  for (const auto& c : cases) EXPECT_EQ(without_dot_segments(c.path), c.plain) << c.path;
+  for (const auto& c : cases) EXPECT_EQ(normalized_path(c.path), c.plain) << c.path;
+}
+
+TEST(AmbiguousPath, IsOneThatServersReadInDifferentWays) {
+  for (const char* path :
+       {"//a", "/a//b", "/a/%2fb", "/a/..%2Fb", "/a%5Cb", "/a%00", "/%", "/%4", "/%zz"}) {
+    EXPECT_TRUE(is_ambiguous_path(path)) << path;
+  }
+  for (const char* path : {"/", "/a/b/", "/%61", "/a%20b", "/%252f", "/a/../b"}) {
+    EXPECT_FALSE(is_ambiguous_path(path)) << path;
+  }
 }
 
 TEST(Match, MatchesEverythingOnlyWithoutConditions) {

@@ -90,6 +90,50 @@ TEST(Senders, AreKnownByWhatTheyStateAndNothingElse) {
   }
 }
 
+TEST(Paths, HoldHoweverTheyAreSpelt) {
+  struct Case {
+    std::string_view path;
+    std::string_view reason;
+  };
+  const Case cases[] = {
+      {"/admin/x", "rule_denied"},
+      {"/%61dmin/x", "rule_denied"},
+      {"/x/../admin/x", "rule_denied"},
+      {"//admin/x", "url_malformed"},
+      {"/x/..%2fadmin/x", "url_malformed"},
+      {"/a%5cadmin", "url_malformed"},
+      {"/hooks/x", ""},
+      {"/hooks/a%20b?x=//", ""},
+  };
+  for (const Case& each : cases) {
+    SCOPED_TRACE(each.path);
+    Sandbox gateway("rules: [{name: no, match: {paths: [/admin/*]}, action: deny}]\n");
+    FarEnd sender = gateway.connect();
+    sender.send("GET http://hooks.acme.io" + std::string(each.path) +
+                " HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(gateway.destinations(), each.reason.empty() ? 1U : 0U);
+    if (each.reason.empty()) continue;
+    EXPECT_EQ(sender.take(Kind::answer).problem("reason"), each.reason);
+  }
+}
+
+TEST(Log, NeverShowsUserinfo) {
+  for (const std::string_view target :
+       {"http://admin:s3cr@localhost/", "http://admin:s3cr#t@localhost/",
+        "http://admin:s3cr?t@localhost/", "http://admin:s3cr/t@localhost/"}) {
+    SCOPED_TRACE(target);
+    Sandbox gateway;
+    FarEnd sender = gateway.connect();
+    sender.send("GET " + std::string(target) + " HTTP/1.1\r\nHost: x\r\n\r\n");
+    const Message answer = sender.take(Kind::answer);
+    EXPECT_EQ(answer.status(), 400);
+    EXPECT_EQ(answer.body.find("s3cr"), std::string::npos) << answer.body;
+    EXPECT_EQ(answer.head.find("s3cr"), std::string::npos);
+    EXPECT_EQ(gateway.lines().at(0).find("s3cr"), std::string::npos);
+    EXPECT_EQ(gateway.logged("verdict"), "malformed");
+  }
+}
+
 TEST(Senders, AreUnknownWithoutCredentialsToAskFor) {
   Sandbox gateway("senders: [{name: crm, networks: [10.1.0.0/16]}]\n");
   FarEnd sender = gateway.connect();
@@ -141,7 +185,9 @@ void expect_where(std::string_view yaml, const Where& each) {
     EXPECT_EQ(sender.take(Kind::answer).status(), 200);
   }
   EXPECT_EQ(gateway.logged("reason"), each.reason);
-  EXPECT_EQ(gateway.logged("verdict"), each.dialled.empty() ? "denied" : "allowed");
+  EXPECT_EQ(gateway.logged("verdict"), !each.dialled.empty()                 ? "allowed"
+                                       : each.reason == "host_not_canonical" ? "malformed"
+                                                                             : "denied");
 }
 
 TEST(Addresses, AreJudgedBeforeAnythingIsDialled) {

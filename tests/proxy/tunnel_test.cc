@@ -126,8 +126,9 @@ TEST(Tunnel, CountsAmongTheExchangesWithItsHost) {
   second.send(connect_request());
   EXPECT_EQ(second.take(Kind::answer).status(), 429);
   first.reset();
-  second.send(connect_request());
-  EXPECT_EQ(second.take(Kind::answer_to_head).status(), 200);
+  FarEnd third = gateway.connect();
+  third.send(connect_request());
+  EXPECT_EQ(third.take(Kind::answer_to_head).status(), 200);
 }
 
 TEST(Tunnel, HoldsBackAFastSideForASlowOne) {
@@ -190,9 +191,22 @@ TEST(Tunnel, IsRefusedAsAnyRequestWouldBe) {
     EXPECT_EQ(answer.status(), each.status);
     EXPECT_EQ(answer.problem("reason"), each.reason);
     EXPECT_EQ(gateway.logged("reason"), each.reason);
+    EXPECT_EQ(answer.field("Connection"), "close");
     EXPECT_EQ(gateway.destinations(), 0U);
     EXPECT_EQ(gateway.metrics.tunnels_open, 0);
   }
+}
+
+// Some senders write the tunnel's first bytes before the answer: they are somebody else's words.
+TEST(Tunnel, RefusedDoesNotReadOnAsRequests) {
+  Sandbox gateway;
+  FarEnd sender = gateway.connect();
+  sender.send(connect_request("10.0.0.1:443") + test::get());
+  EXPECT_EQ(sender.take(Kind::answer).status(), 403);
+  EXPECT_EQ(sender.received(), "");
+  EXPECT_TRUE(sender.received_eof());
+  EXPECT_EQ(gateway.lines().size(), 1U);
+  EXPECT_EQ(gateway.destinations(), 0U);
 }
 
 TEST(Tunnel, IsCountedAndLoggedWhenEgretStops) {
