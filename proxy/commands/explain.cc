@@ -76,6 +76,11 @@ class Explainer {
       explained.refusal = wanted.error();
       co_return;
     }
+    if (options_.sender.empty() && !settings_.senders.all().empty()) {
+      explained.steps.push_back({"sender", "skipped",
+                                 "no --sender is given; who is none of the senders is refused, "
+                                 "with 407 where credentials would help"});
+    }
     const policy::Host& host = wanted->url.host;
     const policy::Ask ask{.sender = options_.sender,
                           .method = options_.method,
@@ -120,6 +125,11 @@ class Explainer {
     explained.steps.push_back(
         {"url", parsed ? "ok" : "denied", parsed ? "read as " + canonical : parsed.error().detail});
     if (!parsed) return Unexpected(std::move(parsed.error()));
+    if (!wanted.connect && wanted.url.scheme == policy::Scheme::https) {
+      explained.steps.push_back({"scheme", "ok",
+                                 "https goes through CONNECT, which --method CONNECT explains; in "
+                                 "absolute-form this version answers 501"});
+    }
     return wanted;
   }
 

@@ -120,6 +120,14 @@ class CommandsTest(unittest.TestCase):
                     self.assertEqual(said["reason"], reason)
                 self.assertEqual(list(said), ["url", "verdict", "status", "reason", "rule", "steps"])
 
+    def test_explain_says_what_its_verdict_leaves_out(self):
+        config = "senders: [{name: billing, networks: [10.0.0.0/8]}]\n"
+        for arguments, steps in ((("https://198.41.0.4/",), {"scheme", "sender"}), (("--sender", "billing", "http://198.41.0.4/"), set()),
+                                 (("--method", "CONNECT", "198.41.0.4:443"), {"sender"})):
+            with self.subTest(arguments):
+                _, out, _ = self.explain("--json", *arguments, config=config)
+                self.assertEqual({step["step"] for step in json.loads(out)["steps"]} & {"scheme", "sender"}, steps)
+
     def test_explain_names_rule_sender_and_method(self):
         config = ("senders: [{name: billing, networks: [10.0.0.0/8]}]\n"
                   "rules:\n  - name: partners\n    match: {senders: [billing], hosts: [198.41.0.4]}\n    methods: [POST]\n"
