@@ -3,6 +3,7 @@
 import json
 import pathlib
 import tempfile
+import textwrap
 import unittest
 
 import support
@@ -127,6 +128,14 @@ class CommandsTest(unittest.TestCase):
             with self.subTest(arguments):
                 _, out, _ = self.explain("--json", *arguments, config=config)
                 self.assertEqual({step["step"] for step in json.loads(out)["steps"]} & {"scheme", "sender"}, steps)
+
+    def test_the_sidecar_example_lets_https_through(self):
+        text = (pathlib.Path(__file__).parents[2] / "examples/kubernetes-sidecar.yaml").read_text(encoding="utf-8")
+        config = textwrap.dedent(text.split("egret.yaml: |\n")[1].split("---")[0])
+        for arguments, code in ((("--method", "CONNECT", "198.41.0.4:443"), 0), (("http://198.41.0.4/",), 0),
+                                (("--method", "GET", "http://198.41.0.4/"), 3), (("--method", "CONNECT", "10.0.0.1:443"), 3)):
+            with self.subTest(arguments):
+                self.assertEqual(self.explain(*arguments, config=config)[0], code)
 
     def test_explain_names_rule_sender_and_method(self):
         config = ("senders: [{name: billing, networks: [10.0.0.0/8]}]\n"
