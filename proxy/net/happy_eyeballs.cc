@@ -69,21 +69,22 @@ async::Task<Result<Connection>> HappyEyeballs::connect(policy::PermittedAddresse
   policy::PermittedAddresses order = interleave(std::move(addresses));
   if (order.size() > kMostDialled) order.erase(order.begin() + kMostDialled, order.end());
   size_t started = 0;
-  while (true) {
+  while (!race.winner) {
     if (started < order.size()) {
       ++race.running;
       const policy::PermittedAddress next = order[started++];
       race.attempts.spawn(attempt(race, next, deadline));
+    } else if (race.running == 0) {
+      co_return Unexpected(race.failure);
     }
-    if (race.winner) co_return std::move(*race.winner);
-    if (race.running == 0 && started == order.size()) co_return Unexpected(race.failure);
-    if (race.running == 0) continue;  // that one failed at once: the next need not wait
+    if (race.winner || race.running == 0) continue;  // done, or the next need not wait
     const TimePoint now = async::Scheduler::current().now();
     const Deadline pause = started < order.size() ? deadline_after(now, kAttemptDelay) : kNever;
     race.progress.clear();
     // Each attempt keeps to the deadline itself, so this wait ends with the last of them.
     co_await race.progress.wait(pause);
   }
+  co_return std::move(*race.winner);
 }
 
 }  // namespace egret::net

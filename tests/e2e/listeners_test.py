@@ -103,6 +103,23 @@ class ListenersTest(unittest.TestCase):
                 sender.close()
             egret.wait_for_rest()
 
+    def test_being_turned_away_has_a_limit_too(self):
+        with support.Egret(support.OPEN + "listeners: [{address: 127.0.0.1:0, max_connections: 1}]\nworkers: 1\n") as egret:
+            with support.Sender(egret.address) as taken:
+                self.assertEqual(taken.request(self.receiver.url()).status, 200)
+                others = [support.Sender(egret.address) for _ in range(100)]
+                told = 0
+                for sender in others:
+                    try:
+                        told += sender.sock.recv(4096).startswith(b"HTTP/1.1 503 ")
+                    except ConnectionResetError:
+                        pass
+                self.assertEqual(told, 64)
+                self.assertEqual(taken.request(self.receiver.url()).status, 200)
+                for sender in others:
+                    sender.close()
+            egret.wait_for_rest()
+
     def test_two_workers_both_serve(self):
         with support.Egret(support.OPEN + "workers: 2\n") as egret:
             self.assertEqual(egret.total("egret_workers"), 2)

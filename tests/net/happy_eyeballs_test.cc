@@ -1,0 +1,95 @@
+// RFC 8305: which of a name's permitted addresses are dialled, when, and which connection is used.
+
+#include "proxy/net/happy_eyeballs.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fakes.h"
+#include "tests/support/manual_loop.h"
+
+namespace egret::net {
+namespace {
+
+using namespace std::chrono_literals;
+using test::permitted;
+using Endpoints = std::vector<std::string>;
+
+// A dialer with a bug: what attempts throw must not leave anybody waiting.
+class ThrowingDialer final : public Dialer {
+ public:
+  async::Task<Result<std::unique_ptr<Stream>>> dial(policy::PermittedAddress, Deadline) override {
+    throw std::runtime_error("no watch");
+    co_return Unexpected(Reason::internal_error, "");
+  }
+};
+
+struct HappyEyeballsTest : testing::Test {
+  test::ManualLoop loop;
+  test::FakeDialer dialer;
+  HappyEyeballs connector{dialer};
+
+  async::Task<Result<Connection>> connect(policy::PermittedAddresses addresses) {
+    return connector.connect(std::move(addresses), loop.in(5s));
+  }
+};
+
+TEST_F(HappyEyeballsTest, TriesTheFamiliesInTurnIpv6First) {
+  for (const char* each :
+       {"192.0.2.1:80", "192.0.2.2:80", "[2001:db8::1]:80", "[2001:db8::2]:80"}) {
+    dialer.refuse(each);
+  }
+  const auto result = loop.run(
+      connect(permitted({"192.0.2.1:80", "192.0.2.2:80", "[2001:db8::1]:80", "[2001:db8::2]:80"})));
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().reason, Reason::connection_refused);
+  EXPECT_EQ(dialer.dialled(),
+            (Endpoints{"[2001:db8::1]:80", "192.0.2.1:80", "[2001:db8::2]:80", "192.0.2.2:80"}));
+}
+
+TEST_F(HappyEyeballsTest, GivesEachAttemptAHeadStart) {
+  dialer.hang("[2001:db8::1]:80");
+  const TimePoint began = loop.now();
+  const auto result = loop.run(connect(permitted({"[2001:db8::1]:80", "192.0.2.1:80"})));
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->peer.to_string(), "192.0.2.1:80");
+  EXPECT_EQ(loop.now() - began, HappyEyeballs::kAttemptDelay);
+  EXPECT_EQ(dialer.dialling(), 0) << "the loser is given up";
+}
+
+TEST_F(HappyEyeballsTest, DialsOneWhenThatOneAnswersInTime) {
+  dialer.script("[2001:db8::1]:80", {.after = HappyEyeballs::kAttemptDelay - 1ms});
+  const auto result = loop.run(connect(permitted({"[2001:db8::1]:80", "192.0.2.1:80"})));
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(dialer.dialled(), Endpoints{"[2001:db8::1]:80"});
+}
+
+TEST_F(HappyEyeballsTest, ALateFirstMayStillWin) {
+  dialer.script("[2001:db8::1]:80", {.after = 400ms});
+  dialer.script("192.0.2.1:80", {.after = 1s});
+  const auto result = loop.run(connect(permitted({"[2001:db8::1]:80", "192.0.2.1:80"})));
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->peer.to_string(), "[2001:db8::1]:80");
+}
+
+TEST_F(HappyEyeballsTest, DialsAtMostEightOfAName) {
+  policy::PermittedAddresses many;
+  for (int i = 1; i <= 20; ++i) {
+    const std::string endpoint = "192.0.2." + std::to_string(i) + ":80";
+    dialer.refuse(endpoint);
+    many.push_back(permitted({endpoint}).front());
+  }
+  EXPECT_FALSE(loop.run(connect(many)));
+  EXPECT_EQ(dialer.dialled().size(), 8U);
+}
+
+TEST_F(HappyEyeballsTest, ABugInAnAttemptEndsTheWait) {
+  ThrowingDialer throwing;
+  HappyEyeballs broken(throwing);
+  const auto result =
+      loop.run(broken.connect(permitted({"192.0.2.1:80", "192.0.2.2:80"}), loop.in(5s)));
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().reason, Reason::connection_failed);
+}
+
+}  // namespace
+}  // namespace egret::net
