@@ -67,12 +67,17 @@ void check_possible(const Mapping& mapping, const Rule& rule) {
         if (asked == "CONNECT") return tunnels;
         return std::find(rule.methods.begin(), rule.methods.end(), asked) != rule.methods.end();
       });
-  if (!some_method) {
-    mapping.warning("match",
-                    "rule " + in_quotes(rule.name) +
-                        " allows nothing: none of the methods that it matches is among its "
-                        "own methods; add \"methods\" beside \"match\"");
+  if (some_method) return;
+  const std::vector<std::string> only_tunnels = {"CONNECT"};
+  if (rule.match.methods == only_tunnels) {
+    mapping.warning("match", "rule " + in_quotes(rule.name) +
+                                 " allows nothing: it matches tunnels only, and its \"connect\" is "
+                                 "deny; write connect: tunnel, or action: deny if that is meant");
+    return;
   }
+  mapping.warning("match", "rule " + in_quotes(rule.name) +
+                               " allows nothing: none of the methods that it matches is among its "
+                               "own methods; add \"methods\" beside \"match\"");
 }
 
 void check_name(const Mapping& mapping, const Rule& rule, const std::vector<Rule>& earlier) {
