@@ -174,7 +174,18 @@ std::optional<std::string> parse_path_pattern(std::string_view text, std::string
   const bool clean = text.size() <= 4096 && std::all_of(text.begin(), text.end(), [](char c) {
                        return c > 0x20 && c < 0x7F && c != '?' && c != '#' && c != '\\';
                      });
-  if (begins && clean) return std::string(text);
+  if (begins && clean) {
+    // Paths are compared in their normal form: a pattern in another form would match nothing.
+    if (policy::is_ambiguous_path(text)) {
+      why =
+          in_quotes(text) + " matches no path: what has //, %2f, %5c, %00 or a stray % is refused";
+      return std::nullopt;
+    }
+    const std::string normal = text == "*" ? "*" : policy::normalized_path(text);
+    if (normal == text) return normal;
+    why = in_quotes(text) + " matches no path as it is spelt; write " + normal;
+    return std::nullopt;
+  }
   why = in_quotes(text) +
         (begins ? " has a byte that no path has; a query is not part of it, others are sent as %XX"
                 : " is not a path; it begins with \"/\", such as \"/hooks/*\"");

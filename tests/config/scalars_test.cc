@@ -196,8 +196,9 @@ TEST(Words, NamesMethodsAndPaths) {
   refuses_all(parse_name, {"", "-a", ".a", "a b", "a/b", "\xC3\xA9", std::string(65, 'a'), "a\n"});
   refuses_all(parse_username, {"", "a:b", "a\nb", std::string("a\0b", 3), std::string(257, 'a')});
   refuses_all(parse_method, {"", "get", "Post", "B D", "GET,", "G\xC3\x89T", std::string(33, 'A')});
-  refuses_all(parse_path_pattern, {"", "hooks", "*/x", "/a?b", "/a#b", "/a b", "/\xC3\xA9", "/a\\b",
-                                   "https://a.example/"});
+  refuses_all(parse_path_pattern,
+              {"", "hooks", "*/x", "/a?b", "/a#b", "/a b", "/\xC3\xA9", "/a\\b",
+               "https://a.example/", "/%61dmin/*", "/a/../b", "/a//b", "/a%2fb", "/100%"});
   refuses_all(parse_host_pattern,
               {"", "https://a.example/", "a..b", "*.", "*a.example", "a.*.example", "10.0.0.0/8",
                "a.example:443", "127.1", "user@a.example"});
@@ -211,6 +212,7 @@ TEST(Words, NamesMethodsAndPaths) {
   EXPECT_TRUE(parse_method("M-SEARCH", why));
   EXPECT_TRUE(parse_path_pattern("/hooks/*/in", why));
   EXPECT_TRUE(parse_path_pattern("*", why));
+  EXPECT_TRUE(parse_path_pattern("/a%20b/*.json", why));
   EXPECT_EQ(parse_host_pattern("*.B\xC3\xBC"
                                "cher.Example.",
                                why)
