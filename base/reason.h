@@ -58,6 +58,7 @@ namespace egret {
   /* 503: Egret itself */                                                                          \
   X(connection_limit, 503, "connection_limit_reached", "Too many sender connections")              \
   X(out_of_resources, 503, "proxy_internal_error", "Egret is out of a resource")                   \
+  X(memory_limit, 503, "proxy_internal_error", "No buffer memory is left for another request")     \
   X(draining, 503, "proxy_internal_response", "Egret is shutting down")                            \
   /* 504: time */                                                                                  \
   X(dns_timeout, 504, "dns_timeout", "The name servers did not answer in time")                    \

@@ -1,9 +1,10 @@
-// workers, mode, log and resolver: how the process runs.
+// workers, buffer_memory, mode, log and resolver: how the process runs.
 #include <sched.h>
 
 #include <algorithm>
 #include <array>
 
+#include "config/memory.h"
 #include "config/scalars.h"
 #include "config/sections.h"
 
@@ -15,6 +16,7 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 
 constexpr uint32_t kMostWorkers = 256;
+constexpr uint64_t kLeastMemoryAWorker = uint64_t{1} << 20;  // it sets aside in steps of 256 KiB
 
 void read_workers(const Mapping& root, Settings& settings) {
   settings.workers = cores();
@@ -25,6 +27,27 @@ void read_workers(const Mapping& root, Settings& settings) {
     return;
   }
   root.count("workers", settings.workers, 1, kMostWorkers);
+}
+
+void read_buffer_memory(const Mapping& root, Settings& settings) {
+  settings.buffer_memory = buffer_memory_for(settings.workers);
+  const Node* node = root.find("buffer_memory");
+  if (node == nullptr || (node->kind == Node::Kind::scalar && node->text == "auto")) return;
+  const uint64_t least = kLeastMemoryAWorker * settings.workers;
+  const auto parse = [](std::string_view text, std::string& why) {
+    const std::optional<uint64_t> size = parse_size(text, why);
+    if (!size) why = in_quotes(text) + " is neither auto nor a size; write 64MiB or 10GiB";
+    return size;
+  };
+  uint64_t bytes = 0;
+  if (!root.scalar("buffer_memory", bytes, parse)) return;
+  if (bytes < least) {
+    root.error("buffer_memory", "buffer_memory: " + in_quotes(node->text) + " is too little for " +
+                                    std::to_string(settings.workers) + " workers; at least " +
+                                    size_text(least));
+    return;
+  }
+  settings.buffer_memory = bytes;
 }
 
 void read_log(const Mapping& mapping, Log& log) {
@@ -87,8 +110,13 @@ uint32_t cores() {
   return std::clamp(static_cast<uint32_t>(CPU_COUNT(&set)), 1U, kMostWorkers);
 }
 
+uint64_t buffer_memory_for(uint32_t workers) {
+  return std::max(usable_memory() / 4, kLeastMemoryAWorker * workers);
+}
+
 void read_process(const Mapping& root, Settings& settings) {
   read_workers(root, settings);
+  read_buffer_memory(root, settings);
   root.choice<policy::Mode>("mode", settings.mode,
                             {{"enforce", policy::Mode::enforce}, {"report", policy::Mode::report}});
   if (const auto mapping = root.mapping("log")) read_log(*mapping, settings.log);

@@ -16,6 +16,7 @@ constexpr std::array kKeys = std::to_array<std::string_view>({
     "admin.address",
     "admin.token",
     "workers",
+    "buffer_memory",
     "mode",
     "log",
     "log.format",

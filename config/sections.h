@@ -13,7 +13,8 @@ namespace egret::config {
 // Settings. Called in this order: a later one may refer to what an earlier one has read.
 void read_listeners(const Mapping& root, Settings& settings);
 void read_admin(const Mapping& root, Settings& settings, SecretSource& secrets);
-void read_process(const Mapping& root, Settings& settings);  // workers, mode, log
+// workers, buffer_memory, mode, log
+void read_process(const Mapping& root, Settings& settings);
 void read_resolver(const Mapping& root, Settings& settings);
 void read_senders(const Mapping& root, Settings& settings, SecretSource& secrets);
 void read_rules(const Mapping& root, Settings& settings);  // defaults too
@@ -29,5 +30,8 @@ void warn_unreachable_senders(const std::vector<policy::Sender>& senders,
 
 // Cores that this process may run on, 1 to 256: what `workers: auto` means.
 uint32_t cores();
+// A quarter of the memory that this process may use, the machine's or its control group's, at least
+// what `workers` need: what `buffer_memory: auto` means.
+uint64_t buffer_memory_for(uint32_t workers);
 
 }  // namespace egret::config

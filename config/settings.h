@@ -64,7 +64,8 @@ struct Log {
 struct Settings {
   std::vector<Listener> listeners;
   Admin admin;
-  uint32_t workers = 1;  // `auto` already turned into the number of cores
+  uint32_t workers = 1;        // `auto` already turned into the number of cores
+  uint64_t buffer_memory = 0;  // bytes; `auto` already turned into a part of the machine's memory
   policy::Mode mode = policy::Mode::enforce;
   Log log;
   Resolver resolver;

@@ -32,6 +32,8 @@ Unexpected answer_failure(const HeadRead& read, const AnswerWait& wait, Deadline
       return Unexpected(Reason::response_headers_too_large,
                         "the answer's head is over limits.headers (" +
                             std::to_string(wait.head_limit) + " bytes)");
+    case Outcome::no_memory:
+      return Unexpected(Reason::memory_limit, "the answer's head needs more of buffer_memory");
     case Outcome::malformed:
       return Unexpected(Reason::response_malformed, read.failure.detail);
     default:

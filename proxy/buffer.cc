@@ -1,6 +1,20 @@
 #include "proxy/buffer.h"
 
+#include <cstring>
+
 namespace egret::proxy {
+namespace {
+
+size_t whole_steps(size_t bytes) {
+  return (bytes + BufferPool::kStep - 1) / BufferPool::kStep * BufferPool::kStep;
+}
+
+BufferBudget& unlimited() {
+  static BufferBudget budget;
+  return budget;
+}
+
+}  // namespace
 
 Buffer::~Buffer() {
   if (data_ != nullptr) pool_->give_back(data_, capacity_);
@@ -15,27 +29,49 @@ std::span<char> Buffer::space() {
   return {data_ + end_, capacity_ - end_};
 }
 
-void Buffer::grow(size_t capacity) {
-  if (capacity <= capacity_) return;
+bool Buffer::grow(size_t capacity) {
+  if (capacity <= capacity_) return true;
+  if (!pool_->charge_new_work(capacity)) return false;
   char* larger = new char[capacity];
   std::memcpy(larger, data_ + begin_, size());
-  if (capacity_ == BufferPool::kBytes) {
-    pool_->give_back(data_, capacity_);
-    ++pool_->lent_;
-  } else {
-    delete[] data_;
-  }
+  pool_->give_back(data_, capacity_);
+  ++pool_->lent_;
   data_ = larger;
   end_ -= begin_;
   begin_ = 0;
   capacity_ = capacity;
+  return true;
 }
+
+bool BufferBudget::take_for_new_work(uint64_t bytes) {
+  const uint64_t before = used_.fetch_add(bytes, std::memory_order_relaxed);
+  if (before + bytes <= most() / 2) return true;
+  give_back(bytes);
+  return false;
+}
+
+BufferPool::BufferPool() : BufferPool(unlimited()) {}
 
 BufferPool::~BufferPool() {
   for (char* data : free_) delete[] data;
+  budget_->give_back(set_aside_);
 }
 
 Buffer BufferPool::take() {
+  lent_bytes_ += kBytes;
+  if (lent_bytes_ > set_aside_) {
+    budget_->take(kStep);
+    set_aside_ += kStep;
+  }
+  return lend();
+}
+
+std::optional<Buffer> BufferPool::take_for_new_work() {
+  if (!charge_new_work(kBytes)) return std::nullopt;
+  return lend();
+}
+
+Buffer BufferPool::lend() {
   Buffer buffer;
   buffer.pool_ = this;
   buffer.capacity_ = kBytes;
@@ -49,8 +85,28 @@ Buffer BufferPool::take() {
   return buffer;
 }
 
+bool BufferPool::charge_new_work(size_t bytes) {
+  if (lent_bytes_ + bytes > set_aside_) {
+    const size_t step = whole_steps(lent_bytes_ + bytes - set_aside_);
+    if (!budget_->take_for_new_work(step)) return false;
+    set_aside_ += step;
+  }
+  lent_bytes_ += bytes;
+  return true;
+}
+
+// Keeps a step in hand, so that one request more or less does not go to the budget each time.
+void BufferPool::uncharge(size_t bytes) {
+  lent_bytes_ -= bytes;
+  const size_t enough = whole_steps(lent_bytes_) + kStep;
+  if (set_aside_ <= enough) return;
+  budget_->give_back(set_aside_ - enough);
+  set_aside_ = enough;
+}
+
 void BufferPool::give_back(char* data, size_t capacity) {
   --lent_;
+  uncharge(capacity);
   if (capacity == kBytes && free_.size() < kKept) {
     free_.push_back(data);
   } else {

@@ -1,7 +1,9 @@
 #pragma once
 
-#include <cstring>
-#include <memory>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -37,8 +39,9 @@ class Buffer {
     if (begin_ == end_) begin_ = end_ = 0;
   }
   [[nodiscard]] bool full() const { return size() == capacity_; }
-  // Makes the capacity at least `capacity`. Views are void afterwards.
-  void grow(size_t capacity);
+  // Makes the capacity at least `capacity`; views are void afterwards. False, and nothing changes,
+  // when the budget has nothing left for it.
+  [[nodiscard]] bool grow(size_t capacity);
 
  private:
   friend class BufferPool;
@@ -56,25 +59,64 @@ class Buffer {
   size_t capacity_ = 0;
 };
 
+// BufferBudget is the memory that the buffers of all workers may take together, so that a crowd of
+// slow peers meets a refusal and not the kernel's out-of-memory killer. Any thread.
+//   New work (a request, a tunnel's next bytes, a longer head) may use half of it. The other half
+//   is for answers: each needs at most one buffer, its request holds one already, so an exchange
+//   that has begun never lacks one.
+class BufferBudget {
+ public:
+  explicit BufferBudget(uint64_t most = UINT64_MAX) : most_(most) {}
+  // A reload may change it; what is lent stays.
+  void set_most(uint64_t bytes) { most_.store(bytes, std::memory_order_relaxed); }
+  [[nodiscard]] uint64_t most() const { return most_.load(std::memory_order_relaxed); }
+  // What the pools have set aside.
+  [[nodiscard]] uint64_t used() const { return used_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class BufferPool;
+  void take(uint64_t bytes) { used_.fetch_add(bytes, std::memory_order_relaxed); }
+  bool take_for_new_work(uint64_t bytes);
+  void give_back(uint64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+  std::atomic<uint64_t> most_;
+  std::atomic<uint64_t> used_ = 0;
+};
+
 // BufferPool keeps a worker's buffers. Outlives what it lent. One thread.
+//   Sets memory of the budget aside in larger steps than it lends it, so that the budget's line is
+//   not touched for every request.
 class BufferPool {
  public:
   // Holds an ordinary head with a small webhook's content, so that both leave in one write.
   static constexpr size_t kBytes = 16 * 1024;
   static constexpr size_t kKept = 256;  // free ones; more than these go back to the allocator
 
-  BufferPool() = default;
+  static constexpr size_t kStep = 16 * kBytes;  // of what is set aside
+
+  // Without a budget of its own: no limit.
+  BufferPool();
+  explicit BufferPool(BufferBudget& budget) : budget_(&budget) {}
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
+  // For an answer, whose request holds a buffer.
   Buffer take();
+  // For new work. Nothing when its half of the budget is in use.
+  std::optional<Buffer> take_for_new_work();
   [[nodiscard]] size_t lent() const { return lent_; }
+  [[nodiscard]] size_t lent_bytes() const { return lent_bytes_; }
 
  private:
   friend class Buffer;
+  Buffer lend();
+  bool charge_new_work(size_t bytes);
+  void uncharge(size_t bytes);
   void give_back(char* data, size_t capacity);
+  BufferBudget* budget_;
   std::vector<char*> free_;
   size_t lent_ = 0;
+  size_t lent_bytes_ = 0;
+  size_t set_aside_ = 0;  // of the budget
 };
 
 }  // namespace egret::proxy

@@ -26,6 +26,8 @@ class ConnectionSlot {
   ConnectionSlot() = default;
   // Nothing when the listener is full.
   static std::optional<ConnectionSlot> take(std::shared_ptr<ListenerInfo> listener);
+  // The place of a connection that was told to end, before it has.
+  static ConnectionSlot take_of_another(std::shared_ptr<ListenerInfo> listener);
   ConnectionSlot(ConnectionSlot&&) noexcept = default;
   ConnectionSlot& operator=(ConnectionSlot&&) noexcept = default;
   ~ConnectionSlot() {

@@ -25,6 +25,12 @@ HeadRead ended(const net::Io& io, bool nothing_yet) {
   return read;
 }
 
+HeadRead outcome(Outcome what) {
+  HeadRead read;
+  read.outcome = what;
+  return read;
+}
+
 // Looks at what is there; nothing when more bytes are needed.
 std::optional<HeadRead> look(Buffer& buffer, size_t& scanned, size_t limit) {
   const Result<size_t> size = http::find_head_end(buffer.view(), scanned);
@@ -66,7 +72,10 @@ async::Task<HeadRead> read_head(net::Stream& stream, Buffer& buffer, HeadOf whos
       std::optional<HeadRead> read = look(buffer, scanned, limit);
       if (read) co_return std::move(*read);
     }
-    if (buffer.full()) buffer.grow(std::min(2 * buffer.capacity(), limit + BufferPool::kBytes));
+    if (buffer.full()) {
+      const bool grown = buffer.grow(std::min(2 * buffer.capacity(), limit + BufferPool::kBytes));
+      if (!grown) co_return outcome(Outcome::no_memory);
+    }
     const std::span<char> space = buffer.space();
     const net::Io io = co_await stream.read_some(space, deadline);
     if (!io.ok()) co_return ended(io, buffer.empty());

@@ -19,6 +19,7 @@ struct HeadRead {
     timed_out,  //
     failed,     // `error` is an errno
     too_large,  // more than `limit` bytes and no end
+    no_memory,  // the buffer may not grow
     malformed   // `failure` says what
   };
   Outcome outcome = Outcome::complete;

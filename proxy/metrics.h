@@ -80,6 +80,7 @@ struct Metrics {
   uint64_t dns_cache_hits = 0;
   uint64_t dns_cache_misses = 0;
   uint64_t buffers_lent = 0;
+  uint64_t buffer_bytes = 0;
 
   void add(const Metrics& other);
 };
@@ -89,6 +90,7 @@ struct ProcessMetrics {
   uint64_t reloads_applied = 0;
   uint64_t reloads_refused = 0;
   uint64_t log_lines_dropped = 0;
+  uint64_t buffer_memory = 0;  // the limit, bytes
   bool draining = false;
   uint32_t workers = 0;
 };

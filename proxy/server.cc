@@ -30,6 +30,7 @@ Server::Server(std::shared_ptr<const config::Settings> settings,
       shared_{.clock = clock_,
               .labels = labels_,
               .in_flight = in_flight_,
+              .buffer_memory = buffer_memory_,
               .pseudonym = make_pseudonym(),
               .event = [this](config::LogLevel level, std::string_view message) {
                 log_.event(level, message);
@@ -157,6 +158,7 @@ std::vector<Orders> Server::orders(std::map<std::string, Bound>& added,
   for (const config::Listener& listener : settings_->listeners) {
     listeners_[listener.address.name].info->max_connections = listener.max_connections;
   }
+  buffer_memory_.set_most(settings_->buffer_memory);
   for (Orders& each : all) {
     each.settings = settings_;
     each.own = own();
@@ -211,6 +213,7 @@ ProcessMetrics Server::process() const {
   return {.reloads_applied = reloads_applied_,
           .reloads_refused = reloads_refused_,
           .log_lines_dropped = log_.dropped(),
+          .buffer_memory = buffer_memory_.most(),
           .draining = draining_,
           .workers = static_cast<uint32_t>(workers_.size())};
 }

@@ -59,6 +59,7 @@ class Server {
   SystemClock clock_;
   Labels labels_;
   InFlight in_flight_;
+  BufferBudget buffer_memory_;
   std::shared_ptr<const config::Settings> settings_;
   std::vector<policy::Endpoint> admin_;
   std::map<std::string, Bound> listeners_;  // by name

@@ -1,6 +1,7 @@
 #include "proxy/session.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "proxy/head_reader.h"
@@ -17,6 +18,12 @@ constexpr Duration kLingerGap = std::chrono::seconds(2);
 constexpr Duration kLinger = std::chrono::seconds(10);
 constexpr size_t kLingerBytes = size_t{8} << 20;
 
+// Where bytes go that nobody will look at: one place a thread, not one in each frame.
+std::span<char> discarded() {
+  static thread_local std::array<char, 4096> bytes;
+  return bytes;
+}
+
 TimePoint now() { return async::Scheduler::current().now(); }
 
 Failure head_failure(const HeadRead& read, size_t limit) {
@@ -29,6 +36,8 @@ Failure head_failure(const HeadRead& read, size_t limit) {
     case Outcome::too_large:
       return {Reason::request_headers_too_large,
               "The request's head is over limits.headers (" + std::to_string(limit) + " bytes)."};
+    case Outcome::no_memory:
+      return {Reason::memory_limit, "A head of this length needs more of buffer_memory."};
     case Outcome::malformed:
       return read.failure;
     default:
@@ -62,10 +71,9 @@ async::Task<void> linger(SenderConnection& sender, Buffer& in) {
   sender.stream.shutdown_write();
   const Deadline until = deadline_after(now(), kLinger);
   in = Buffer();
-  char discarded[4096];
   size_t total = 0;
   while (total < kLingerBytes) {
-    const std::span<char> space(discarded);
+    const std::span<char> space = discarded();
     const Deadline next = std::min(until, deadline_after(now(), kLingerGap));
     const net::Io io = co_await sender.stream.read_some(space, next);
     if (!io.ok()) break;
@@ -102,9 +110,27 @@ async::Task<After> serve_one(Services& services, SenderConnection& sender, Buffe
   co_return co_await exchange.run();
 }
 
+// A request comes and no memory is left to read it into.
+async::Task<bool> refuse_unread(Services& services, SenderConnection& sender) {
+  const net::Io first = sender.stream.read_now(discarded());
+  if (first.status == net::Io::Status::blocked) co_return true;
+  if (!first.ok()) co_return false;
+  Failure failure{Reason::memory_limit,
+                  "The requests under way hold all of buffer_memory that there is for new ones."};
+  co_await refuse_head(services, sender, std::move(failure));
+  Buffer none;
+  co_await linger(sender, none);
+  co_return false;
+}
+
 // Serves requests while bytes of them are there. True when the connection may stay open.
 async::Task<bool> serve_burst(Services& services, SenderConnection& sender) {
-  Buffer in = services.buffers.take();
+  std::optional<Buffer> taken = services.buffers.take_for_new_work();
+  if (!taken) {
+    const bool nothing_came = co_await refuse_unread(services, sender);
+    co_return nothing_came;
+  }
+  Buffer in = std::move(*taken);
   const net::Io first = sender.stream.read_now(in.space());
   if (first.status == net::Io::Status::blocked) co_return true;
   if (!first.ok()) co_return false;
@@ -129,8 +155,19 @@ std::optional<ConnectionSlot> ConnectionSlot::take(std::shared_ptr<ListenerInfo>
   return slot;
 }
 
+ConnectionSlot ConnectionSlot::take_of_another(std::shared_ptr<ListenerInfo> listener) {
+  listener->open.fetch_add(1, std::memory_order_relaxed);
+  ConnectionSlot slot;
+  slot.listener_ = std::move(listener);
+  return slot;
+}
+
 Sessions::Member::Member(Sessions& sessions, net::Stream& stream, Labels::Id listener)
-    : sessions_(sessions), stream_(stream), listener_(listener), next_(sessions.first_) {
+    : sessions_(sessions),
+      stream_(stream),
+      listener_(listener),
+      idle_(sessions.idle_[listener]),
+      next_(sessions.first_) {
   if (next_ != nullptr) next_->prev_ = this;
   sessions.first_ = this;
   ++sessions.size_;
@@ -139,10 +176,36 @@ Sessions::Member::Member(Sessions& sessions, net::Stream& stream, Labels::Id lis
 }
 
 Sessions::Member::~Member() {
+  busy();
   (prev_ != nullptr ? prev_->next_ : sessions_.first_) = next_;
   if (next_ != nullptr) next_->prev_ = prev_;
   --sessions_.size_;
   --sessions_.metrics_.connections_open[listener_];
+}
+
+void Sessions::Member::idle() {
+  idle_since_ = now();
+  is_idle_ = true;
+  idle_before_ = idle_.last;
+  (idle_.last != nullptr ? idle_.last->idle_after_ : idle_.first) = this;
+  idle_.last = this;
+}
+
+void Sessions::Member::busy() {
+  if (!std::exchange(is_idle_, false)) return;
+  (idle_before_ != nullptr ? idle_before_->idle_after_ : idle_.first) = idle_after_;
+  (idle_after_ != nullptr ? idle_after_->idle_before_ : idle_.last) = idle_before_;
+  idle_before_ = idle_after_ = nullptr;
+}
+
+bool Sessions::end_longest_idle(Labels::Id listener) {
+  Member* longest = idle_[listener].first;
+  // A request may be on its way on one that was used a moment ago.
+  if (longest == nullptr || now() - longest->idle_since_ < kLeastIdle) return false;
+  longest->busy();  // chosen once only
+  longest->ended_ = true;
+  longest->stream_.nudge();
+  return true;
 }
 
 void Sessions::wake_idle() {
@@ -156,15 +219,17 @@ async::Task<void> serve(Services& services, Sessions& sessions, ConnectionSlot s
                         std::shared_ptr<const ListenerInfo> listener,
                         std::optional<policy::Address> address) {
   const ConnectionSlot held = std::move(slot);
-  const Sessions::Member member(sessions, *stream, listener->label);
+  Sessions::Member member(sessions, *stream, listener->label);
   SenderConnection sender{*stream, std::move(listener), address};
   while (!services.draining) {
     const Duration idle = services.policy->judge.defaults().timeouts.idle;
     const Deadline until = deadline_after(now(), idle);
+    member.idle();
     const bool came = co_await stream->readable(until);
+    member.busy();
     if (!came) break;
     const bool stay = co_await serve_burst(services, sender);
-    if (!stay) break;
+    if (!stay || member.ended()) break;
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <unordered_map>
 
 #include "proxy/exchange.h"
 #include "proxy/services.h"
@@ -10,19 +11,35 @@ namespace egret::proxy {
 // Sessions are a worker's open sender connections: a list that knows each, so that draining can end
 // the idle ones. One thread; outlives its members.
 class Sessions {
+  struct Idle;
+
  public:
+  // Idle for less, a connection keeps its place when its listener is full.
+  static constexpr Duration kLeastIdle = std::chrono::seconds(1);
+
   class Member {
    public:
     Member(Sessions& sessions, net::Stream& stream, Labels::Id listener);
     ~Member();
     Member(const Member&) = delete;
     Member& operator=(const Member&) = delete;
+    // It waits for a request, or no longer.
+    void idle();
+    void busy();
+    // Somebody else needs its place.
+    [[nodiscard]] bool ended() const { return ended_; }
 
    private:
     friend class Sessions;
     Sessions& sessions_;
     net::Stream& stream_;
     Labels::Id listener_;
+    Idle& idle_;
+    TimePoint idle_since_;
+    bool is_idle_ = false;
+    bool ended_ = false;
+    Member* idle_before_ = nullptr;
+    Member* idle_after_ = nullptr;
     Member* prev_ = nullptr;
     Member* next_ = nullptr;
   };
@@ -30,10 +47,20 @@ class Sessions {
   explicit Sessions(Metrics& metrics) : metrics_(metrics) {}
   // Wakes every session that waits for a request, so that it sees services.draining.
   void wake_idle();
+  // Ends the connection of a listener that has waited longest for a request (RFC 9112 9.5 lets a
+  // server do so at any time), so that whoever keeps connections open for later cannot keep others
+  // out. False when none has waited for kLeastIdle.
+  bool end_longest_idle(Labels::Id listener);
   [[nodiscard]] size_t size() const { return size_; }
 
  private:
+  // A listener's idle connections, the longest idle first.
+  struct Idle {
+    Member* first = nullptr;
+    Member* last = nullptr;
+  };
   Metrics& metrics_;
+  std::unordered_map<Labels::Id, Idle> idle_;
   Member* first_ = nullptr;
   size_t size_ = 0;
 };

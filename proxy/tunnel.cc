@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection Established\r\n\r\n";
 
+// Between two looks for memory, when there is none for a tunnel's next bytes.
+constexpr Duration kMemoryPause = std::chrono::milliseconds(10);
+
 TimePoint now() { return async::Scheduler::current().now(); }
 
 Unexpected reset(const net::Io& io) {
@@ -62,7 +65,14 @@ async::Task<Result<>> Tunnel::carry(Way& way) {
   while (true) {
     const bool more = co_await readable(way.from);
     if (!more) co_return Unexpected(time_is_up());
-    Buffer buffer = services_.buffers.take();
+    std::optional<Buffer> free = services_.buffers.take_for_new_work();
+    if (!free) {
+      // What is not read makes its sender wait: TCP's own flow control.
+      const Deadline again = deadline_after(now(), kMemoryPause);
+      co_await async::sleep_until(again);
+      continue;
+    }
+    Buffer buffer = std::move(*free);
     const net::Io got = way.from.read_now(buffer.space());
     if (got.status == net::Io::Status::blocked) continue;
     if (got.status == net::Io::Status::closed) break;

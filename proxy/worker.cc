@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <cstring>
 #include <exception>
 #include <future>
 #include <map>
@@ -14,6 +15,7 @@ namespace egret::proxy {
 namespace {
 
 constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
+constexpr Duration kTellExhaustedEvery = std::chrono::minutes(1);
 constexpr size_t kMostTurnedAway = 64;  // at once, over all listeners of a worker
 
 // A resolver with its cache; replaced as one when the settings change.
@@ -52,6 +54,7 @@ class Worker::Inside {
         loop_(loop),
         dialer_(loop),
         connector_(dialer_),
+        buffers_(shared.buffer_memory),
         services_{.clock = shared.clock,
                   .resolver = make_resolver(loop, orders.settings->resolver),
                   .connector = connector_,
@@ -78,7 +81,8 @@ class Worker::Inside {
     pool_.clear();
     for (const std::string& name : orders.stop_listening) accepting_.erase(name);
     for (WorkerListener& listener : orders.listen) {
-      auto acceptor = std::make_unique<Accepting>(loop_, std::move(listener));
+      auto acceptor = std::make_unique<Accepting>(loop_, std::move(listener),
+                                                  [this](int error) { tell_exhausted(error); });
       Accepting& accepting = *acceptor;
       accepting_[accepting.info->name] = std::move(acceptor);
       accepting.task.spawn(accept(accepting));
@@ -98,6 +102,7 @@ class Worker::Inside {
     metrics_.dns_cache_hits = services_.resolver->hits();
     metrics_.dns_cache_misses = services_.resolver->misses();
     metrics_.buffers_lent = buffers_.lent();
+    metrics_.buffer_bytes = buffers_.lent_bytes();
     for (const auto& [name, accepting] : accepting_) {
       metrics_.accept_failures[accepting->info->label] = accepting->acceptor.exhausted();
     }
@@ -106,8 +111,9 @@ class Worker::Inside {
 
  private:
   struct Accepting {
-    Accepting(async::Loop& loop, WorkerListener listener)
-        : info(std::move(listener.info)), acceptor(loop, std::move(listener.socket)) {}
+    Accepting(async::Loop& loop, WorkerListener listener, net::Acceptor::Exhausted exhausted)
+        : info(std::move(listener.info)),
+          acceptor(loop, std::move(listener.socket), std::move(exhausted)) {}
     std::shared_ptr<ListenerInfo> info;
     net::Acceptor acceptor;
     async::TaskSet task;
@@ -127,6 +133,9 @@ class Worker::Inside {
   void take(Accepting& accepting, net::Accepted accepted) {
     auto stream = std::make_unique<net::SocketStream>(loop_, std::move(accepted.fd));
     std::optional<ConnectionSlot> slot = ConnectionSlot::take(accepting.info);
+    if (!slot && sessions_.end_longest_idle(accepting.info->label)) {
+      slot = ConnectionSlot::take_of_another(accepting.info);
+    }
     std::optional<policy::Address> address;
     if (accepted.peer) address = accepted.peer->address;
     if (slot) {
@@ -159,6 +168,16 @@ class Worker::Inside {
     drained();
   }
 
+  // Often, or once a minute: what an operator reads must stay readable.
+  void tell_exhausted(int error) {
+    const TimePoint now = async::Scheduler::current().now();
+    if (now < tell_exhausted_again_) return;
+    tell_exhausted_again_ = deadline_after(now, kTellExhaustedEvery);
+    shared_.event(config::LogLevel::error,
+                  std::string("new connections wait: accept: ") + std::strerror(error) +
+                      "; raise the limit of open files (LimitNOFILE, ulimit -n)");
+  }
+
   void tell(std::exception_ptr bug) {
     try {
       std::rethrow_exception(bug);
@@ -180,6 +199,7 @@ class Worker::Inside {
   Services services_;
   Sessions sessions_;
   std::map<std::string, std::unique_ptr<Accepting>> accepting_;
+  TimePoint tell_exhausted_again_ = TimePoint::min();
   size_t turned_away_ = 0;  // connections that are being told so
   async::TaskSet tasks_;    // cancelled first: everything above outlives it
 };

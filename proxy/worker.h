@@ -17,6 +17,7 @@ struct Shared {
   const Clock& clock;
   Labels& labels;
   InFlight& in_flight;
+  BufferBudget& buffer_memory;
   std::string pseudonym;
   std::function<void(config::LogLevel, std::string_view)> event;
 };

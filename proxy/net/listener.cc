@@ -88,8 +88,10 @@ Result<ListenSocket> share(const ListenSocket& socket) {
   return ListenSocket{std::move(copy), socket.endpoint};
 }
 
-Acceptor::Acceptor(async::Loop& loop, ListenSocket socket)
-    : socket_(std::move(socket)), watch_(loop.watch(socket_.fd.get(), *this)) {}
+Acceptor::Acceptor(async::Loop& loop, ListenSocket socket, Exhausted exhausted)
+    : socket_(std::move(socket)),
+      tell_exhausted_(std::move(exhausted)),
+      watch_(loop.watch(socket_.fd.get(), *this)) {}
 
 async::Task<Accepted> Acceptor::accept() {
   while (true) {
@@ -106,6 +108,7 @@ async::Task<Accepted> Acceptor::accept() {
       co_await readable_.wait(kNever);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       ++exhausted_;
+      if (tell_exhausted_) tell_exhausted_(errno);
       const Deadline again = deadline_after(async::Scheduler::current().now(), kPauseWhenExhausted);
       co_await async::sleep_until(again);
     }

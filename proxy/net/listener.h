@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "base/result.h"
@@ -41,7 +42,9 @@ struct Accepted {
 //   exhausted(). One thread: the loop's.
 class Acceptor final : private async::FdHandler {
  public:
-  Acceptor(async::Loop& loop, ListenSocket socket);
+  using Exhausted = std::function<void(int error)>;
+  // `exhausted` is told each time.
+  Acceptor(async::Loop& loop, ListenSocket socket, Exhausted exhausted = {});
   // The next connection. Never fails: waits.
   async::Task<Accepted> accept();
   [[nodiscard]] const ListenSocket& socket() const { return socket_; }
@@ -52,6 +55,7 @@ class Acceptor final : private async::FdHandler {
   void on_edges(Edges) override { readable_.set(); }
   ListenSocket socket_;
   async::Event readable_;
+  Exhausted tell_exhausted_;
   uint64_t exhausted_ = 0;
   async::FdWatch watch_;
 };

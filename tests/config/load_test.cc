@@ -20,6 +20,7 @@ void expect_same(const Settings& a, const Settings& b) {
   EXPECT_EQ(a.admin.address, b.admin.address);
   EXPECT_EQ(a.admin.token.has_value(), b.admin.token.has_value());
   EXPECT_EQ(a.workers, b.workers);
+  EXPECT_EQ(a.buffer_memory, b.buffer_memory);
   EXPECT_EQ(a.mode, b.mode);
   EXPECT_EQ(a.log, b.log);
   EXPECT_EQ(a.resolver, b.resolver);
@@ -44,6 +45,7 @@ TEST(Defaults, AreThoseOfTheTypes) {
   EXPECT_EQ(built_in->log, Log());
   EXPECT_EQ(built_in->mode, policy::Mode::enforce);
   EXPECT_EQ(built_in->workers, cores());
+  EXPECT_EQ(built_in->buffer_memory, buffer_memory_for(cores()));
   ASSERT_EQ(built_in->listeners.size(), 1U);
   EXPECT_EQ(built_in->listeners[0].address.name, "127.0.0.1:4750");
   EXPECT_EQ(built_in->listeners[0].max_connections, 20000U);

@@ -6,9 +6,11 @@ import pathlib
 import stat
 import subprocess
 import tempfile
+import time
 import unittest
 
 import support
+from hostile import head_of
 
 PORTS = "defaults: {addresses: {allow: [127.0.0.1/32]}, ports: [1-65535]%s}\n"
 
@@ -88,13 +90,16 @@ class ListenersTest(unittest.TestCase):
 
     def test_max_connections(self):
         with support.Egret(support.OPEN + "listeners: [{address: 127.0.0.1:0, max_connections: 5}]\nworkers: 2\n") as egret:
-            taken = [support.Sender(egret.address) for _ in range(5)]
-            for sender in taken:
-                self.assertEqual(sender.request(self.receiver.url()).status, 200)
+            respond, release = support.held()
+            slow = self.enterContext(support.Receiver(respond))
+            # Each has a request under way: an idle one would make room.
+            taken = [support.Sender(egret.address).send(head_of(slow)) for _ in range(5)]
+            support.wait_until(lambda: len(slow.requests) == 5)
             with support.Sender(egret.address) as one_too_many:
                 answer = one_too_many.answer()
                 self.assertEqual((answer.status, answer.reason, answer["Retry-After"]), (503, "connection_limit", "1"))
                 self.assertTrue(one_too_many.closed())
+            release.set()
             taken.pop().close()
             support.wait_until(lambda: egret.total("egret_sender_connections") == 4)
             with support.Sender(egret.address) as sender:
@@ -103,10 +108,22 @@ class ListenersTest(unittest.TestCase):
                 sender.close()
             egret.wait_for_rest()
 
+    def test_an_idle_connection_makes_room_for_a_new_one(self):
+        with support.Egret(support.OPEN + "listeners: [{address: 127.0.0.1:0, max_connections: 2}]\nworkers: 1\n") as egret:
+            with support.Sender(egret.address) as silent, support.Sender(egret.address) as used:
+                time.sleep(1.1)  # idle for less, it is taken for one whose next request is on its way
+                self.assertEqual(used.request(self.receiver.url()).status, 200)
+                self.assertEqual(support.post(egret, self.receiver.url()).status, 200)
+                self.assertTrue(silent.closed())
+                self.assertEqual(used.request(self.receiver.url()).status, 200)
+            egret.wait_for_rest()
+
     def test_being_turned_away_has_a_limit_too(self):
         with support.Egret(support.OPEN + "listeners: [{address: 127.0.0.1:0, max_connections: 1}]\nworkers: 1\n") as egret:
-            with support.Sender(egret.address) as taken:
-                self.assertEqual(taken.request(self.receiver.url()).status, 200)
+            respond, release = support.held()
+            slow = self.enterContext(support.Receiver(respond))
+            with support.Sender(egret.address).send(head_of(slow)) as taken:
+                support.wait_until(lambda: len(slow.requests) == 1)
                 others = [support.Sender(egret.address) for _ in range(100)]
                 told = 0
                 for sender in others:
@@ -115,6 +132,8 @@ class ListenersTest(unittest.TestCase):
                     except ConnectionResetError:
                         pass
                 self.assertEqual(told, 64)
+                release.set()
+                self.assertEqual(taken.answer().status, 200)
                 self.assertEqual(taken.request(self.receiver.url()).status, 200)
                 for sender in others:
                     sender.close()

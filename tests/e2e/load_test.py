@@ -6,6 +6,7 @@ import resource
 import unittest
 
 import support
+from hostile import head_of
 
 SENDERS = 2000
 ROUNDS = 3
@@ -74,6 +75,25 @@ class LoadTest(unittest.TestCase):
             self.assertEqual(egret.total("egret_exchanges_total", code="2xx", reason="none"), SENDERS * ROUNDS)
             egret.wait_for_rest()
 
+    def test_out_of_buffer_memory_it_refuses_what_is_new_and_finishes_what_is_not(self):
+        respond, release = support.held()
+        with support.Receiver(respond) as slow, support.Egret(support.OPEN + "buffer_memory: 1MiB\nworkers: 1\n") as egret:
+            senders = [support.Sender(egret.address).send(head_of(slow)) for _ in range(60)]
+            refused = support.wait_until(lambda: egret.total("egret_exchanges_total", reason="memory_limit"))
+            support.wait_until(lambda: len(slow.requests) + egret.total("egret_exchanges_total", reason="memory_limit") == 60)
+            self.assertLessEqual(egret.total("egret_buffer_bytes"), egret.total("egret_buffer_bytes_limit") / 2)
+            self.assertEqual(egret.total("egret_buffer_bytes_limit"), 1 << 20)
+            release.set()
+            answers = [sender.answer() for sender in senders]
+            self.assertGreaterEqual(refused, 1)
+            self.assertEqual({(answer.status, answer.reason) for answer in answers}, {(200, ""), (503, "memory_limit")})
+            # Half of the budget, a request a buffer.
+            self.assertEqual(sum(answer.status == 200 for answer in answers), 32)
+            for sender in senders:
+                sender.close()
+            self.assertEqual(support.post(egret, slow.url()).status, 200)
+            egret.wait_for_rest()
+
     def test_out_of_descriptors_it_goes_on_and_says_so(self):
         with support.Receiver() as receiver, support.Egret(support.OPEN, descriptors=64) as egret:
             # Connections that are open already: one of an operator, one of a sender.
@@ -91,6 +111,7 @@ class LoadTest(unittest.TestCase):
             self.assertEqual(senders[0].request(receiver.url()).status, 200)
             senders += [support.Sender(egret.address) for _ in range(100)]
             support.wait_until(failures)
+            support.wait_until(lambda: "raise the limit of open files" in egret.stderr())
             # What is open works, over a connection that is open; for a new one there is none, and it says so.
             self.assertEqual(senders[0].request(receiver.url()).status, 200)
             answer = senders[0].request("http://127.0.0.1:1/")

@@ -346,40 +346,5 @@ TEST(Limits, OfExchangesWithOneHost) {
   EXPECT_EQ(third.received(), "") << "waits for its answer";
 }
 
-TEST(Limits, OfConnectionsToAListener) {
-  Sandbox gateway;
-  gateway.set_max_connections(2);
-  FarEnd first = gateway.connect();
-  FarEnd second = gateway.connect();
-  FarEnd third = gateway.connect();
-  third.send(get());
-  expect_refused(gateway, third, 503, "connection_limit", "connection_limit_reached");
-  EXPECT_TRUE(third.received_eof());
-  EXPECT_EQ(gateway.destinations(), 0U) << "its request is not read";
-  EXPECT_FALSE(first.ended());
-
-  second.close();
-  FarEnd fourth = gateway.connect();
-  fourth.send(get());
-  EXPECT_EQ(gateway.destinations(), 1U);
-  FarEnd elsewhere = gateway.connect({.listener = "unix:/run/egret.sock"});
-  EXPECT_FALSE(elsewhere.ended());
-}
-
-// One that is turned away holds nothing for long, whether it reads, writes, or does neither.
-TEST(Limits, OfConnectionsDoNotHoldWhoIsTurnedAway) {
-  Sandbox gateway;
-  gateway.set_max_connections(0);
-  FarEnd silent = gateway.connect();
-  FarEnd deaf = gateway.connect({.capacity = 10});
-  FarEnd loud = gateway.connect();
-  loud.send(std::string(1 << 20, 'x'));
-  gateway.loop.advance(2s);
-  EXPECT_EQ(gateway.serving_now(), 1U) << "the one that has not taken its answer";
-  gateway.loop.advance(10s);
-  EXPECT_EQ(gateway.serving_now(), 0U);
-  gateway.expect_at_rest();
-}
-
 }  // namespace
 }  // namespace egret::proxy

@@ -230,6 +230,9 @@ async::Task<void> Gateway::serving(From from, std::optional<FarEnd>& sender) {
   std::optional<policy::Address> address;
   if (from.address) address = policy::Address::parse(*from.address);
   std::optional<proxy::ConnectionSlot> slot = proxy::ConnectionSlot::take(info);
+  if (!slot && sessions.end_longest_idle(info->label)) {
+    slot = proxy::ConnectionSlot::take_of_another(info);
+  }
   if (!slot) return proxy::turn_away(services, std::move(made.stream), info);
   return proxy::serve(services, sessions, std::move(*slot), std::move(made.stream), info, address);
 }

@@ -112,7 +112,8 @@ class Gateway {
   FakeConnector connector;
   proxy::Labels labels;
   proxy::Metrics metrics;
-  proxy::BufferPool buffers;
+  proxy::BufferBudget buffer_memory;
+  proxy::BufferPool buffers{buffer_memory};
   proxy::InFlight in_flight;
   proxy::UpstreamPool pool;
   proxy::Services services;

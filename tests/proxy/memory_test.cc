@@ -1,0 +1,173 @@
+// Memory for bytes in flight: what may use it, and what happens when there is none.
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "tests/support/proxy_world.h"
+
+namespace egret::proxy {
+namespace {
+
+using namespace std::chrono_literals;
+using test::connect_request;
+using test::FarEnd;
+using test::get;
+using test::Kind;
+using test::kOk;
+using test::Message;
+using test::post;
+using test::Sandbox;
+
+// So that half of the budget is exactly this many steps.
+constexpr uint64_t steps(uint64_t count) { return 2 * count * BufferPool::kStep; }
+constexpr size_t kBuffersAStep = BufferPool::kStep / BufferPool::kBytes;
+
+TEST(BufferBudget, GivesHalfOfItselfToNewWorkAndAllOfItToAnswers) {
+  BufferBudget budget(steps(2));
+  BufferPool pool(budget);
+  std::vector<Buffer> requests;
+  while (true) {
+    std::optional<Buffer> taken = pool.take_for_new_work();
+    if (!taken) break;
+    requests.push_back(std::move(*taken));
+  }
+  EXPECT_EQ(requests.size(), 2 * kBuffersAStep);
+  std::vector<Buffer> answers;
+  for (size_t i = 0; i < requests.size(); ++i) answers.push_back(pool.take());
+  EXPECT_EQ(budget.used(), budget.most());
+  EXPECT_EQ(pool.lent_bytes(), budget.most());
+  EXPECT_FALSE(requests.front().grow(2 * BufferPool::kBytes));
+  EXPECT_EQ(requests.front().capacity(), BufferPool::kBytes) << "nothing has changed";
+
+  requests.clear();
+  answers.clear();
+  EXPECT_EQ(pool.lent_bytes(), 0U);
+  EXPECT_LE(budget.used(), BufferPool::kStep);
+  EXPECT_TRUE(pool.take_for_new_work());
+}
+
+TEST(BufferBudget, IsSharedByPools) {
+  BufferBudget budget(steps(2));
+  BufferPool one(budget);
+  std::vector<Buffer> taken;
+  {
+    BufferPool other(budget);
+    for (size_t i = 0; i < 2 * kBuffersAStep; ++i) taken.push_back(*one.take_for_new_work());
+    EXPECT_FALSE(other.take_for_new_work());
+    taken.clear();
+    for (size_t i = 0; i < kBuffersAStep; ++i) taken.push_back(*other.take_for_new_work());
+    EXPECT_TRUE(one.take_for_new_work());
+    EXPECT_FALSE(other.take_for_new_work());
+    taken.clear();
+  }
+  EXPECT_LE(budget.used(), BufferPool::kStep) << "a pool that ends gives all of it back";
+}
+
+TEST(BufferBudget, MayBeChangedWhileMuchIsLent) {
+  BufferBudget budget(steps(1));
+  BufferPool pool(budget);
+  std::vector<Buffer> taken;
+  for (size_t i = 0; i < kBuffersAStep; ++i) taken.push_back(*pool.take_for_new_work());
+  EXPECT_FALSE(pool.take_for_new_work());
+  budget.set_most(steps(2));
+  EXPECT_TRUE(pool.take_for_new_work());
+  budget.set_most(0);
+  taken.clear();
+  Buffer growing = pool.take();
+  EXPECT_FALSE(growing.grow(3 * BufferPool::kStep));
+}
+
+// Senders whose requests wait for their answers, as many as the memory is for.
+std::vector<FarEnd> fill(Sandbox& gateway) {
+  gateway.buffer_memory.set_most(steps(1));
+  std::vector<FarEnd> senders;
+  for (size_t i = 0; i < kBuffersAStep; ++i) {
+    senders.push_back(gateway.connect());
+    senders.back().send(post("{}"));
+  }
+  EXPECT_EQ(gateway.buffers.lent(), kBuffersAStep);
+  return senders;
+}
+
+void expect_refused_for_memory(Sandbox& gateway, FarEnd& sender) {
+  const Message answer = sender.take(Kind::answer);
+  EXPECT_EQ(answer.status(), 503);
+  EXPECT_EQ(answer.problem("reason"), "memory_limit");
+  EXPECT_EQ(answer.field("Retry-After"), "1");
+  EXPECT_EQ(answer.field("Connection"), "close");
+  EXPECT_EQ(answer.field("Proxy-Status").rfind("egret; error=proxy_internal_error", 0), 0U);
+  EXPECT_EQ(gateway.logged("reason"), "memory_limit");
+}
+
+TEST(Memory, ThatIsUsedUpRefusesARequestAndNotThoseUnderWay) {
+  Sandbox gateway;
+  std::vector<FarEnd> senders = fill(gateway);
+  FarEnd kept = gateway.connect();
+  kept.send(post(std::string(100'000, 'x')));
+  expect_refused_for_memory(gateway, kept);
+  EXPECT_TRUE(kept.received_eof());
+  EXPECT_EQ(gateway.destinations(), kBuffersAStep) << "it is not forwarded";
+
+  for (size_t i = 0; i < senders.size(); ++i) gateway.destination(i).send(kOk);
+  for (FarEnd& sender : senders) EXPECT_EQ(sender.take(Kind::answer).status(), 200);
+  FarEnd again = gateway.connect();
+  again.send(post("{}"));
+  gateway.destination(senders.size() - 1).send(kOk);
+  EXPECT_EQ(again.take(Kind::answer).status(), 200);
+  for (FarEnd& sender : senders) sender.close();
+  for (FarEnd* each : {&kept, &again}) each->close();
+  gateway.expect_at_rest();
+}
+
+TEST(Memory, ThatIsUsedUpLetsIdleConnectionsBe) {
+  Sandbox gateway;
+  FarEnd idle = gateway.connect();
+  FarEnd leaving = gateway.connect();
+  const std::vector<FarEnd> senders = fill(gateway);
+  const size_t lines = gateway.lines().size();
+  EXPECT_FALSE(idle.ended());
+  leaving.close();
+  EXPECT_EQ(gateway.lines().size(), lines) << "who leaves asks for nothing";
+}
+
+TEST(Memory, ThatIsUsedUpRefusesALongerHead) {
+  Sandbox gateway;
+  std::vector<FarEnd> senders = fill(gateway);
+  senders.back().close();
+  gateway.loop.run_until_idle();
+  FarEnd sender = gateway.connect();
+  sender.send(get("X-Long: " + std::string(20'000, 'x') + "\r\n"));
+  expect_refused_for_memory(gateway, sender);
+}
+
+TEST(Memory, ThatIsUsedUpFailsAnAnswerWithALongerHead) {
+  Sandbox gateway;
+  std::vector<FarEnd> senders = fill(gateway);
+  for (size_t i = 1; i < senders.size(); ++i) gateway.destination(i).send("HTTP/1.1 200 ");
+  gateway.destination(0).send("HTTP/1.1 200 OK\r\nX-Long: " + std::string(20'000, 'x') +
+                              "\r\nContent-Length: 0\r\n\r\n");
+  const Message answer = senders[0].take(Kind::answer);
+  EXPECT_EQ(answer.status(), 503);
+  EXPECT_EQ(answer.problem("reason"), "memory_limit");
+}
+
+TEST(Memory, ThatIsUsedUpPausesATunnelAndLosesNothingOfIt) {
+  Sandbox gateway;
+  FarEnd tunnel = gateway.connect();
+  tunnel.send(connect_request());
+  tunnel.received().clear();
+  std::vector<FarEnd> senders = fill(gateway);
+  const std::string bytes(50'000, 'b');
+  tunnel.send(bytes);
+  gateway.loop.advance(100ms);
+  EXPECT_EQ(gateway.destination(0).received(), "");
+  EXPECT_FALSE(tunnel.ended());
+
+  senders.back().close();
+  gateway.loop.advance(100ms);
+  EXPECT_EQ(gateway.destination(0).received(), bytes);
+}
+
+}  // namespace
+}  // namespace egret::proxy
