@@ -16,6 +16,25 @@ extern const std::string_view kDefaultsYaml;
 namespace egret::config {
 namespace {
 
+// Remembers which files were read.
+class Recorded final : public SecretSource {
+ public:
+  Recorded(SecretSource& source, std::vector<std::string>& files)
+      : source_(source), files_(files) {}
+  std::string read_file(const std::string& path, std::string& error) override {
+    files_.push_back(path);
+    return source_.read_file(path, error);
+  }
+  std::string read_env(const std::string& name, std::string& error) override {
+    return source_.read_env(name, error);
+  }
+  std::string file_warning(const std::string& path) override { return source_.file_warning(path); }
+
+ private:
+  SecretSource& source_;
+  std::vector<std::string>& files_;
+};
+
 void read_settings(const Node& root, Settings& settings, Diagnostics& diagnostics,
                    SecretSource& secrets) {
   const Mapping mapping(root, root.span, "configuration", "", diagnostics);
@@ -32,12 +51,13 @@ void read_settings(const Node& root, Settings& settings, Diagnostics& diagnostic
 Loaded load_text(std::string_view text, std::string path, SecretSource& secrets) {
   const Source source(std::move(path), text);
   Diagnostics diagnostics(source);
+  Loaded loaded;
+  Recorded recorded(secrets, loaded.files);
   auto settings = std::make_shared<Settings>();
   if (const std::optional<Node> root = parse_document(source, diagnostics)) {
     hide_secrets(*root, diagnostics);
-    read_settings(*root, *settings, diagnostics, secrets);
+    read_settings(*root, *settings, diagnostics, recorded);
   }
-  Loaded loaded;
   if (!diagnostics.has_errors()) loaded.settings = std::move(settings);
   loaded.diagnostics = diagnostics.take();
   return loaded;
@@ -46,7 +66,11 @@ Loaded load_text(std::string_view text, std::string path, SecretSource& secrets)
 Loaded load_file(const std::filesystem::path& path) {
   std::string error;
   const auto text = read_whole(path.string(), kMostBytes, error);
-  if (text) return load_text(*text, path.string());
+  if (text) {
+    Loaded loaded = load_text(*text, path.string());
+    loaded.files.push_back(path.string());
+    return loaded;
+  }
   Loaded loaded;
   Diagnostic unreadable;
   unreadable.path = path.string();

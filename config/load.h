@@ -31,6 +31,7 @@ struct Diagnostic {
 struct Loaded {
   std::shared_ptr<const Settings> settings;  // null when any diagnostic is an error
   std::vector<Diagnostic> diagnostics;       // in the order of the text
+  std::vector<std::string> files;            // that were read: the text's own, and secrets'
 };
 
 // Reads the environment and files that secrets name. A seam for tests.

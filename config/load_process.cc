@@ -1,4 +1,4 @@
-// workers, buffer_memory, mode, log and resolver: how the process runs.
+// workers, buffer_memory, mode, sandbox, log and resolver: how the process runs.
 #include <sched.h>
 
 #include <algorithm>
@@ -119,6 +119,9 @@ void read_process(const Mapping& root, Settings& settings) {
   read_buffer_memory(root, settings);
   root.choice<policy::Mode>("mode", settings.mode,
                             {{"enforce", policy::Mode::enforce}, {"report", policy::Mode::report}});
+  root.choice<Sandbox>(
+      "sandbox", settings.sandbox,
+      {{"auto", Sandbox::automatic}, {"required", Sandbox::required}, {"off", Sandbox::off}});
   if (const auto mapping = root.mapping("log")) read_log(*mapping, settings.log);
 }
 

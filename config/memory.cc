@@ -26,6 +26,18 @@ std::optional<uint64_t> limit_of(const std::filesystem::path& group) {
   return bytes;
 }
 
+uint64_t look_up() {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page = sysconf(_SC_PAGESIZE);
+  uint64_t memory =
+      pages > 0 && page > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page) : kUnknown;
+  std::string error;
+  if (const auto self = read_whole("/proc/self/cgroup", kMostText, error)) {
+    if (const auto limit = group_memory(*self, "/sys/fs/cgroup")) memory = std::min(memory, *limit);
+  }
+  return memory;
+}
+
 }  // namespace
 
 std::optional<uint64_t> group_memory(std::string_view self_cgroup, const std::string& root) {
@@ -46,14 +58,7 @@ std::optional<uint64_t> group_memory(std::string_view self_cgroup, const std::st
 }
 
 uint64_t usable_memory() {
-  const long pages = sysconf(_SC_PHYS_PAGES);
-  const long page = sysconf(_SC_PAGESIZE);
-  uint64_t memory =
-      pages > 0 && page > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page) : kUnknown;
-  std::string error;
-  if (const auto self = read_whole("/proc/self/cgroup", kMostText, error)) {
-    if (const auto limit = group_memory(*self, "/sys/fs/cgroup")) memory = std::min(memory, *limit);
-  }
+  static const uint64_t memory = look_up();
   return memory;
 }
 

@@ -8,7 +8,7 @@
 namespace egret::config {
 
 // Bytes of memory that this process may use: the machine's, or less when one of its control groups
-// (cgroup v2) has a `memory.max`. Never 0.
+// (cgroup v2) has a `memory.max`. Never 0. Looked up once: /proc/self may be closed later.
 uint64_t usable_memory();
 
 // The smallest `memory.max` from the group that /proc/self/cgroup's text names up to the root of

@@ -18,6 +18,7 @@ constexpr std::array kKeys = std::to_array<std::string_view>({
     "workers",
     "buffer_memory",
     "mode",
+    "sandbox",
     "log",
     "log.format",
     "log.level",

@@ -13,7 +13,7 @@ namespace egret::config {
 // Settings. Called in this order: a later one may refer to what an earlier one has read.
 void read_listeners(const Mapping& root, Settings& settings);
 void read_admin(const Mapping& root, Settings& settings, SecretSource& secrets);
-// workers, buffer_memory, mode, log
+// workers, buffer_memory, mode, sandbox, log
 void read_process(const Mapping& root, Settings& settings);
 void read_resolver(const Mapping& root, Settings& settings);
 void read_senders(const Mapping& root, Settings& settings, SecretSource& secrets);

@@ -1,11 +1,20 @@
 #include "config/settings.h"
 
+#include <algorithm>
+
 namespace egret::config {
 
 policy::Judge Settings::judge(std::vector<policy::Endpoint> own) const {
   return {mode, defaults, rules,
           policy::AddressContext{.nat64_prefixes = resolver.nat64_prefixes,
                                  .own_listeners = std::move(own)}};
+}
+
+bool Settings::holds_secrets() const {
+  return admin.token.has_value() ||
+         std::ranges::any_of(senders.all(), [](const policy::Sender& sender) {
+           return sender.scheme != policy::Sender::Scheme::none;
+         });
 }
 
 }  // namespace egret::config

@@ -46,6 +46,9 @@ struct Resolver {
   bool operator==(const Resolver&) const = default;
 };
 
+// What the process gives up at its start: what the kernel offers; that or no start; nothing.
+enum class Sandbox : uint8_t { automatic, required, off };
+
 enum class LogFormat : uint8_t { json, text };
 enum class LogLevel : uint8_t { debug, info, warn, error };
 enum class LogDetail : uint8_t { full, minimal };
@@ -67,6 +70,7 @@ struct Settings {
   uint32_t workers = 1;        // `auto` already turned into the number of cores
   uint64_t buffer_memory = 0;  // bytes; `auto` already turned into a part of the machine's memory
   policy::Mode mode = policy::Mode::enforce;
+  Sandbox sandbox = Sandbox::automatic;
   Log log;
   Resolver resolver;
   policy::Senders senders;
@@ -75,6 +79,8 @@ struct Settings {
 
   // The judge over these rules. `own` are the bound endpoints of Egret's listeners.
   [[nodiscard]] policy::Judge judge(std::vector<policy::Endpoint> own) const;
+  // Whether something in it must not leave the process: a password or a token.
+  [[nodiscard]] bool holds_secrets() const;
 };
 
 }  // namespace egret::config

@@ -71,6 +71,7 @@ Result<> Server::reload(std::shared_ptr<const config::Settings> settings) {
   if (workers && admin) return refuse("`workers` and `admin.address` need a restart");
   if (workers) return refuse("`workers` needs a restart");
   if (admin) return refuse("`admin.address` needs a restart");
+  if (settings->sandbox != settings_->sandbox) return refuse("`sandbox` needs a restart");
   Result<std::map<std::string, Bound>> added = bind_missing(*settings);
   if (!added) return refuse(added.error().detail);
   const Result<> logged = log_.configure(settings->log);

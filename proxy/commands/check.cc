@@ -2,21 +2,19 @@
 
 #include <iostream>
 
-#include "config/load.h"
-
 namespace egret::commands {
 
-std::shared_ptr<const config::Settings> load(const std::string& path) {
-  if (path.empty()) return config::built_in_defaults();
-  const config::Loaded loaded = config::load_file(path);
+config::Loaded load(const std::string& path) {
+  if (path.empty()) return {config::built_in_defaults(), {}, {}};
+  config::Loaded loaded = config::load_file(path);
   for (const config::Diagnostic& diagnostic : loaded.diagnostics) {
     std::cerr << diagnostic.to_string() << "\n";
   }
-  return loaded.settings;
+  return loaded;
 }
 
 int check(const std::string& path) {
-  const auto settings = load(path);
+  const auto settings = load(path).settings;
   if (!settings) return 2;
   std::cout << (path.empty() ? "the built-in defaults" : path) << ": ok ("
             << settings->listeners.size() << " listeners, " << settings->senders.all().size()

@@ -240,7 +240,7 @@ int explain_lines(Explainer& explainer) {
 }  // namespace
 
 int explain(const ExplainOptions& options) {
-  const auto settings = load(options.config);
+  const auto settings = load(options.config).settings;
   if (!settings) return 2;
   const auto& senders = settings->senders.all();
   const bool known =

@@ -1,7 +1,6 @@
 #include "proxy/commands/run.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,6 +13,7 @@
 
 #include "proxy/admin/admin.h"
 #include "proxy/commands/check.h"
+#include "proxy/commands/confine.h"
 #include "proxy/logging.h"
 #include "proxy/server.h"
 #include "proxy/version.h"
@@ -48,16 +48,6 @@ class Signals {
   sigset_t set_;
 };
 
-// As many descriptors as we may have: two a request in flight.
-void raise_descriptor_limit(proxy::Log& log) {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    log.event(LogLevel::warn, "the limit of open files cannot be raised");
-  }
-}
-
 class ServerGateway final : public admin::Gateway {
  public:
   explicit ServerGateway(proxy::Server& server) : server_(server) {}
@@ -72,18 +62,33 @@ class ServerGateway final : public admin::Gateway {
   proxy::Server& server_;
 };
 
+// A file in a folder that was not named at the start.
+std::string sandbox_hint(const config::Loaded& loaded, const std::string& why) {
+  static constexpr const char* kDenied = "Permission denied";
+  bool denied = why.find(kDenied) != std::string::npos;
+  for (const config::Diagnostic& diagnostic : loaded.diagnostics) {
+    denied |= diagnostic.message.find(kDenied) != std::string::npos;
+  }
+  if (!denied) return {};
+  return "; files in folders that the configuration did not name at the start need a restart, or "
+         "`sandbox: off`";
+}
+
 void reload(const std::string& path, proxy::Server& server, admin::Admin& admin, proxy::Log& log) {
   if (path.empty()) {
     log.event(LogLevel::warn, "SIGHUP: there is no configuration file to reload");
     return;
   }
-  const auto settings = load(path);
+  const config::Loaded loaded = load(path);
+  const auto& settings = loaded.settings;
   const Result<> reloaded = server.reload(settings);
   if (!reloaded) {
     log.event(LogLevel::error,
-              "reload refused, the old configuration stays: " + reloaded.error().detail);
+              "reload refused, the old configuration stays: " + reloaded.error().detail +
+                  sandbox_hint(loaded, reloaded.error().detail));
     return;
   }
+  protect_secrets(*settings, log);
   admin.set_token(settings->admin.token);
   log.event(LogLevel::info, "configuration reloaded from " + path);
 }
@@ -165,16 +170,25 @@ int serve(const std::string& path, std::shared_ptr<const config::Settings> setti
 }  // namespace
 
 int run(const std::string& path) {
-  const auto settings = load(path);
+  const config::Loaded loaded = load(path);
+  const auto& settings = loaded.settings;
   if (!settings) return 2;
   const Signals signals;
+  const Result<std::string> confined = confine(loaded);
+  if (!confined) {
+    std::cerr << "egret: sandbox: " << confined.error().detail
+              << " (`sandbox: off` goes without)\n";
+    return 1;
+  }
   proxy::Log log;
   const Result<> logged = log.configure(settings->log);
   if (!logged) {
     std::cerr << "egret: log.access: " << logged.error().detail << "\n";
     return 1;
   }
-  raise_descriptor_limit(log);
+  if (!confined->empty()) log.event(LogLevel::info, *confined);
+  protect_secrets(*settings, log);
+  raise_descriptor_limit(*settings, log);
   try {
     const int code = serve(path, settings, signals, log);
     log.flush();

@@ -22,6 +22,7 @@ void expect_same(const Settings& a, const Settings& b) {
   EXPECT_EQ(a.workers, b.workers);
   EXPECT_EQ(a.buffer_memory, b.buffer_memory);
   EXPECT_EQ(a.mode, b.mode);
+  EXPECT_EQ(a.sandbox, b.sandbox);
   EXPECT_EQ(a.log, b.log);
   EXPECT_EQ(a.resolver, b.resolver);
   EXPECT_EQ(a.senders.all().size(), b.senders.all().size());
@@ -44,6 +45,7 @@ TEST(Defaults, AreThoseOfTheTypes) {
   EXPECT_EQ(built_in->resolver, Resolver());
   EXPECT_EQ(built_in->log, Log());
   EXPECT_EQ(built_in->mode, policy::Mode::enforce);
+  EXPECT_EQ(built_in->sandbox, Sandbox::automatic);
   EXPECT_EQ(built_in->workers, cores());
   EXPECT_EQ(built_in->buffer_memory, buffer_memory_for(cores()));
   ASSERT_EQ(built_in->listeners.size(), 1U);

@@ -77,6 +77,9 @@ class ReloadTest(unittest.TestCase):
             self.assertEqual(sender.send("still there").read_to_end(), b"STILL THERE")
 
     def test_listeners_come_and_go(self):
+        # Sockets in a folder that had one at the start: see sandbox_test.
+        self.egret = self.enterContext(support.Egret(
+            support.OPEN + "listeners: [{address: 127.0.0.1:0}, {address: 'unix:@FOLDER@/first.sock'}]\n"))
         self.egret.write(support.OPEN + "listeners: [{address: 127.0.0.1:0}, {address: 'unix:@FOLDER@/egret.sock'}]\n")
         self.egret.reload()
         path = str(self.egret.path / "egret.sock")

@@ -1,0 +1,101 @@
+#include "proxy/commands/confine.h"
+
+#include <fmt/format.h>
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include "proxy/sandbox/sandbox.h"
+
+namespace egret::commands {
+namespace {
+
+namespace fs = std::filesystem;
+using config::LogLevel;
+using config::Sandbox;
+
+// c-ares draws the numbers of its queries from /dev/urandom, and from something weaker without it.
+// Name servers, hosts, time zones; and where systemd keeps the file that /etc/resolv.conf is a link
+// to. Folders, since such files are replaced by renaming another.
+constexpr const char* kSystemFolders[] = {"/dev/urandom",        "/etc",
+                                          "/usr/share/zoneinfo", "/run/systemd/resolve",
+                                          "/run/resolvconf",     "/run/NetworkManager"};
+
+// Where the file is, and where it really is when it is a link, as in a mounted Kubernetes volume.
+void add_folder(std::vector<std::string>& folders, const std::string& file) {
+  std::error_code ignored;
+  const fs::path path = fs::absolute(file, ignored);
+  folders.push_back(path.parent_path().string());
+  const fs::path real = fs::weakly_canonical(path, ignored);
+  if (!real.empty()) folders.push_back(real.parent_path().string());
+}
+
+sandbox::Needs needs_of(const config::Loaded& loaded) {
+  sandbox::Needs needs;
+  needs.read.assign(std::begin(kSystemFolders), std::end(kSystemFolders));
+  add_folder(needs.read, "/etc/resolv.conf");
+  for (const std::string& file : loaded.files) add_folder(needs.read, file);
+  const config::Settings& settings = *loaded.settings;
+  if (settings.log.access == config::Log::Access::file) {
+    std::error_code ignored;  // the log says what is wrong when it cannot be opened
+    fs::create_directories(fs::path(settings.log.access_file).parent_path(), ignored);
+    add_folder(needs.write, settings.log.access_file);
+  }
+  for (const config::Listener& listener : settings.listeners) {
+    const std::string& path = listener.address.unix_path;
+    if (!path.empty()) add_folder(needs.write, path);
+  }
+  const std::string& admin = settings.admin.address.unix_path;
+  if (!admin.empty()) add_folder(needs.write, admin);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  needs.sanitizers = true;
+  needs.read.emplace_back("/");  // a report reads the program to name places in its source
+#endif
+  return needs;
+}
+
+}  // namespace
+
+Result<std::string> confine(const config::Loaded& loaded) {
+  const Sandbox wanted = loaded.settings->sandbox;
+  if (wanted == Sandbox::off) return std::string();
+  Result<sandbox::Entered> entered = sandbox::enter(needs_of(loaded));
+  if (!entered) return Unexpected(std::move(entered.error()));
+  if (wanted == Sandbox::required && !entered->missing.empty()) {
+    return Unexpected(Reason::internal_error, entered->missing + "`sandbox: required` says so.");
+  }
+  return fmt::format(
+      "sandbox: no new privileges, {} rules for system calls, files by Landlock ABI {}{}{}",
+      entered->system_calls, entered->landlock_version, entered->missing.empty() ? "" : "; ",
+      entered->missing);
+}
+
+void protect_secrets(const config::Settings& settings, proxy::Log& log) {
+  if (!settings.holds_secrets() || sandbox::keep_memory_private()) return;
+  log.event(LogLevel::warn, "core dumps cannot be switched off: one would hold secrets");
+}
+
+void raise_descriptor_limit(const config::Settings& settings, proxy::Log& log) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    log.event(LogLevel::warn, "the limit of open files cannot be raised");
+    return;
+  }
+  uint64_t connections = 0;
+  for (const config::Listener& listener : settings.listeners) {
+    connections += listener.max_connections;
+  }
+  if (2 * connections <= limit.rlim_max) return;
+  log.event(LogLevel::warn,
+            fmt::format("the limit of open files is {}, two for each request under way, and the "
+                        "listeners may have {} connections; raise it (LimitNOFILE, ulimit -Hn) or "
+                        "lower max_connections",
+                        limit.rlim_max, connections));
+}
+
+}  // namespace egret::commands

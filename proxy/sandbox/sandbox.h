@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace egret::sandbox {
+
+// What the process still needs. Folders, with everything below them, or files; what does not exist
+// is left out.
+struct Needs {
+  std::vector<std::string> read;
+  std::vector<std::string> write;  // make, append, remove: files and Unix sockets; read too
+  // A build with AddressSanitizer or ThreadSanitizer stops its own threads to look for leaks, and
+  // runs a program to name places: it keeps processes, ptrace and executable memory.
+  bool sanitizers = false;
+};
+
+// What is in force.
+struct Entered {
+  int system_calls = 0;      // that the seccomp filter lets through; 0: the kernel has no filter
+  int landlock_version = 0;  // of the kernel's Landlock ABI; 0: it has none
+  std::string missing;       // a sentence about each of the two that is not there; empty: both are
+};
+
+// Gives up, for this thread and every one made later, for ever, what a gateway does not need:
+//   1. no new privileges: set-user-ID programs give none (prctl(2) PR_SET_NO_NEW_PRIVS);
+//   2. Landlock: no file is opened outside of the folders, none is executed (landlock(7));
+//   3. seccomp: no system call but those that Egret uses (seccomp_calls.h). Running a program ends
+//      the process; anything else fails with EPERM.
+//   Call it before a thread is made. Errors: internal_error when the kernel has one of them and
+//   does not take what it is given: then the process must not go on.
+Result<Entered> enter(const Needs& needs);
+
+// No core dump, no ptrace by the same user, /proc/self for root only: for whoever holds secrets.
+// False when the kernel refuses.
+[[nodiscard]] bool keep_memory_private();
+
+}  // namespace egret::sandbox

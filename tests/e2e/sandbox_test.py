@@ -1,0 +1,82 @@
+"""What the running process has given up, seen from outside; tests/sandbox tries each thing from inside."""
+
+import pathlib
+import re
+import tempfile
+import unittest
+
+import support
+
+
+def states(process, key):
+    """The values of `key` in /proc/PID/task/*/status: one if all threads agree."""
+    tasks = pathlib.Path(f"/proc/{process.pid}/task").iterdir()
+    return {line.split()[1] for task in tasks for line in (task / "status").read_text().splitlines()
+            if line.startswith(key + ":")}
+
+
+class SandboxTest(unittest.TestCase):
+    def test_every_thread_is_in_it(self):
+        with support.Egret(support.OPEN + "workers: 2\n") as egret:
+            self.assertGreater(len(list(pathlib.Path(f"/proc/{egret.process.pid}/task").iterdir())), 3)
+            self.assertEqual(states(egret.process, "NoNewPrivs"), {"1"})
+            self.assertEqual(states(egret.process, "Seccomp"), {"2"})
+            self.assertRegex(egret.stderr(), r"sandbox: no new privileges, \d+ rules for system calls, files by Landlock ABI [1-9]")
+
+    def test_nothing_that_egret_asks_for_is_refused(self):
+        """A call that fails unseen may make it weaker: c-ares without /dev/urandom numbers its queries by rand()."""
+        strace = support.tool("strace")
+        with tempfile.TemporaryDirectory(prefix="egret-e2e-") as folder, \
+                support.NameServer({"hook.example": "127.0.0.1"}) as names, support.Receiver() as receiver:
+            trace = pathlib.Path(folder, "trace")
+            # Leaks are looked for by ptrace, of which there is one at a time.
+            with support.Egret(support.OPEN + names.yaml + "log: {access: '@FOLDER@/access.log'}\n",
+                               env={"ASAN_OPTIONS": "detect_leaks=0"},
+                               wrapper=(strace, "-D", "-f", "-qq", "-e", "trace=!clone3", "-o", str(trace))) as egret:
+                for _ in range(2):
+                    self.assertEqual(support.post(egret, f"http://hook.example:{receiver.port}/").status, 200)
+                    egret.reload()
+            calls = trace.read_text(encoding="utf-8", errors="replace").splitlines()
+        self.assertGreater(len(calls), 100)
+        refused = [call for call in calls if re.search(r"= -1 (EPERM|ENOSYS|EACCES)|SIGSYS", call)]
+        self.assertEqual(refused, [])
+
+    def test_it_can_be_switched_off(self):
+        with support.Egret(support.OPEN + "sandbox: off\n") as egret:
+            self.assertEqual(states(egret.process, "NoNewPrivs"), {"0"})
+            self.assertEqual(states(egret.process, "Seccomp"), {"0"})
+            egret.write(support.OPEN)
+            egret.reload("refused")
+            self.assertIn("`sandbox` needs a restart", egret.stderr())
+
+    def test_it_can_be_asked_for(self):
+        with support.Egret(support.OPEN + "sandbox: required\n") as egret:
+            self.assertEqual(states(egret.process, "Seccomp"), {"2"})
+
+    def test_no_core_is_dumped_once_there_is_a_secret(self):
+        def limit(egret):
+            lines = pathlib.Path(f"/proc/{egret.process.pid}/limits").read_text().splitlines()
+            return next(line.split()[4:6] for line in lines if line.startswith("Max core file size"))
+
+        with support.Egret(support.OPEN) as egret:
+            (egret.path / "token").write_text("s3cret-s3cret", encoding="utf-8")
+            (egret.path / "token").chmod(0o600)
+            egret.write(support.OPEN + "senders: [{name: a, networks: [127.0.0.1]}, "
+                                       "{name: b, credentials: {token: {file: '@FOLDER@/token'}}}]\n")
+            egret.reload()
+            self.assertEqual(limit(egret), ["0", "0"])
+            self.assertNotIn("s3cret", egret.stderr())
+
+    def test_a_reload_stays_within_the_folders_of_the_start(self):
+        with tempfile.TemporaryDirectory(prefix="egret-e2e-") as elsewhere, support.Receiver() as receiver, \
+                support.Egret(support.OPEN) as egret:
+            for text in (f"listeners: [{{address: 'unix:{elsewhere}/egret.sock'}}]\n", f"log: {{access: {elsewhere}/access.log}}\n"):
+                egret.write(support.OPEN + text)
+                egret.reload("refused")
+                self.assertRegex(egret.events()[-1], "Permission denied.*the configuration did not name at the start need a restart")
+                self.assertEqual(support.post(egret, receiver.url()).status, 200)
+            self.assertEqual(list(pathlib.Path(elsewhere).iterdir()), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
