@@ -68,7 +68,7 @@ class Admin::Inside {
         token_(std::move(token)),
         acceptor_(loop, std::move(socket)) {
     mailbox_->loop = &loop;
-    tasks_.spawn(accept());
+    accepting_.spawn(accept());
   }
   ~Inside() {
     const std::lock_guard lock(mailbox_->mutex);
@@ -82,10 +82,11 @@ class Admin::Inside {
   async::Task<void> accept() {
     while (true) {
       net::Accepted accepted = co_await acceptor_.accept();
-      if (tasks_.size() > kMostConnections) continue;  // closes it
+      // Whoever came first has had its time: silent connections must not keep health checks out.
+      if (connections_.size() >= kMostConnections) connections_.cancel_oldest();
       try {
         auto stream = std::make_unique<net::SocketStream>(loop_, std::move(accepted.fd));
-        tasks_.spawn(serve(std::move(stream)));
+        connections_.spawn(serve(std::move(stream)));
       } catch (const std::exception&) {
         continue;  // out of memory or watches: this one is lost, the next not
       }
@@ -196,7 +197,8 @@ class Admin::Inside {
   std::optional<Secret> token_;
   net::Acceptor acceptor_;
   proxy::BufferPool buffers_;
-  async::TaskSet tasks_;  // cancelled first
+  async::TaskSet connections_;
+  async::TaskSet accepting_;  // cancelled first
 };
 
 Result<net::ListenSocket> bind(const config::ListenAddress& address) {

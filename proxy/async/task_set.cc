@@ -5,7 +5,7 @@ namespace egret::async {
 void TaskSet::spawn(Task<void> task) {
   auto* entry = new Entry(*this, std::move(task));
   entry->next = first_;
-  if (first_ != nullptr) first_->prev = entry;
+  (first_ != nullptr ? first_->prev : last_) = entry;
   first_ = entry;
   ++entries_;
   entry->task.start();
@@ -19,11 +19,22 @@ void TaskSet::spawn(Task<void> task) {
 void TaskSet::cancel_all() {
   while (first_ != nullptr) {
     Entry* entry = first_;
-    first_ = entry->next;
-    if (first_ != nullptr) first_->prev = nullptr;
-    --entries_;
+    unlink(*entry);
     delete entry;
   }
+}
+
+void TaskSet::cancel_oldest() {
+  Entry* entry = last_;
+  if (entry == nullptr) return;
+  unlink(*entry);
+  delete entry;
+}
+
+void TaskSet::unlink(Entry& entry) {
+  (entry.prev != nullptr ? entry.prev->next : first_) = entry.next;
+  (entry.next != nullptr ? entry.next->prev : last_) = entry.prev;
+  --entries_;
 }
 
 void TaskSet::Entry::finished(ReadyNode& node) {
@@ -32,9 +43,7 @@ void TaskSet::Entry::finished(ReadyNode& node) {
 }
 
 void TaskSet::retire(Entry& entry) {
-  (entry.prev != nullptr ? entry.prev->next : first_) = entry.next;
-  if (entry.next != nullptr) entry.next->prev = entry.prev;
-  --entries_;
+  unlink(entry);
   std::exception_ptr bug;
   try {
     entry.task.result();

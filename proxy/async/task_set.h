@@ -24,6 +24,8 @@ class TaskSet {
   void spawn(Task<void> task);
   // Cancels everything, in no particular order.
   void cancel_all();
+  // Cancels the one that was spawned first of those that are left. Not from within that one.
+  void cancel_oldest();
   [[nodiscard]] size_t size() const { return entries_; }
 
  private:
@@ -38,9 +40,11 @@ class TaskSet {
     Entry* next = nullptr;
   };
   void retire(Entry& entry);
+  void unlink(Entry& entry);
 
   OnBug on_bug_;
-  Entry* first_ = nullptr;
+  Entry* first_ = nullptr;  // the newest
+  Entry* last_ = nullptr;
   size_t entries_ = 0;
 };
 

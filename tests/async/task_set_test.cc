@@ -119,5 +119,25 @@ TEST_F(TaskSetTest, ATaskMaySpawnIntoItsOwnSet) {
   EXPECT_EQ(Counted::alive(), 1);
 }
 
+TEST_F(TaskSetTest, CancelsTheOldestThatIsLeft) {
+  TaskSet set;
+  set.cancel_oldest();
+  for (const Duration after : {1s, 2s, 3s}) set.spawn(until(loop.in(after)));
+  loop.advance(1s);
+  EXPECT_EQ(set.size(), 2U) << "the first has finished";
+  set.cancel_oldest();
+  EXPECT_EQ(Counted::alive(), 1);
+  loop.advance(1s);
+  EXPECT_EQ(set.size(), 1U) << "the second was cancelled";
+  set.spawn(until(loop.in(5s)));
+  set.cancel_oldest();
+  EXPECT_EQ(set.size(), 1U);
+  loop.advance(1s);
+  EXPECT_EQ(set.size(), 1U) << "the third was cancelled";
+  set.cancel_oldest();
+  EXPECT_EQ(set.size(), 0U);
+  EXPECT_EQ(Counted::alive(), 0);
+}
+
 }  // namespace
 }  // namespace egret::async

@@ -45,6 +45,12 @@ class AdminTest(unittest.TestCase):
                     self.assertEqual(bool(fields["WWW-Authenticate"]), status == 401)
             self.assertEqual(egret.ask_admin("/healthz")[0], 200)
 
+    def test_silent_connections_do_not_keep_a_health_check_out(self):
+        with support.Egret() as egret:
+            silent = [self.enterContext(support.Sender(egret.admin)) for _ in range(100)]
+            self.assertEqual(egret.ask_admin("/healthz")[0], 200)
+            self.assertTrue(silent[0].closed(), "the oldest made room")
+
     def test_a_unix_socket(self):
         with support.Egret("admin: {address: 'unix:@FOLDER@/admin.sock'}\n") as egret:
             self.assertEqual(egret.ask_admin("/healthz")[0], 200)
