@@ -33,6 +33,24 @@ void add_folder(std::vector<std::string>& folders, const std::string& file) {
   if (!real.empty()) folders.push_back(real.parent_path().string());
 }
 
+void add_socket(sandbox::Needs& needs, const config::ListenAddress& address) {
+  if (address.unix_path.empty()) return;
+  add_folder(needs.write, address.unix_path);
+  needs.unix_sockets = true;
+}
+
+// The folder, so that a rotated log can be made anew; of /dev/stdout and the like only itself.
+void add_log(std::vector<std::string>& places, const std::string& file) {
+  std::error_code ignored;  // the log says what is wrong when it cannot be opened
+  const fs::path path = fs::absolute(file, ignored);
+  if (path.string().starts_with("/dev/") || path.string().starts_with("/proc/")) {
+    places.push_back(path.string());
+    return;
+  }
+  fs::create_directories(path.parent_path(), ignored);
+  add_folder(places, file);
+}
+
 sandbox::Needs needs_of(const config::Loaded& loaded) {
   sandbox::Needs needs;
   needs.read.assign(std::begin(kSystemFolders), std::end(kSystemFolders));
@@ -40,16 +58,12 @@ sandbox::Needs needs_of(const config::Loaded& loaded) {
   for (const std::string& file : loaded.files) add_folder(needs.read, file);
   const config::Settings& settings = *loaded.settings;
   if (settings.log.access == config::Log::Access::file) {
-    std::error_code ignored;  // the log says what is wrong when it cannot be opened
-    fs::create_directories(fs::path(settings.log.access_file).parent_path(), ignored);
-    add_folder(needs.write, settings.log.access_file);
+    add_log(needs.write, settings.log.access_file);
   }
   for (const config::Listener& listener : settings.listeners) {
-    const std::string& path = listener.address.unix_path;
-    if (!path.empty()) add_folder(needs.write, path);
+    add_socket(needs, listener.address);
   }
-  const std::string& admin = settings.admin.address.unix_path;
-  if (!admin.empty()) add_folder(needs.write, admin);
+  add_socket(needs, settings.admin.address);
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   needs.sanitizers = true;
   needs.read.emplace_back("/");  // a report reads the program to name places in its source

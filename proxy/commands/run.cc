@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <iostream>
@@ -64,14 +65,18 @@ class ServerGateway final : public admin::Gateway {
 
 // A file in a folder that was not named at the start.
 std::string sandbox_hint(const config::Loaded& loaded, const std::string& why) {
-  static constexpr const char* kDenied = "Permission denied";
-  bool denied = why.find(kDenied) != std::string::npos;
-  for (const config::Diagnostic& diagnostic : loaded.diagnostics) {
-    denied |= diagnostic.message.find(kDenied) != std::string::npos;
-  }
+  const auto says_so = [](const std::string& message) {
+    return message.find("Permission denied") != std::string::npos ||
+           message.find("Operation not permitted") != std::string::npos;
+  };
+  const bool denied =
+      says_so(why) ||
+      std::ranges::any_of(loaded.diagnostics, [&](const config::Diagnostic& diagnostic) {
+        return says_so(diagnostic.message);
+      });
   if (!denied) return {};
-  return "; files in folders that the configuration did not name at the start need a restart, or "
-         "`sandbox: off`";
+  return "; files in folders that the configuration did not name at the start, and a first Unix "
+         "socket, need a restart or `sandbox: off`";
 }
 
 void reload(const std::string& path, proxy::Server& server, admin::Admin& admin, proxy::Log& log) {

@@ -12,6 +12,7 @@ namespace egret::sandbox {
 struct Needs {
   std::vector<std::string> read;
   std::vector<std::string> write;  // make, append, remove: files and Unix sockets; read too
+  bool unix_sockets = false;
   // A build with AddressSanitizer or ThreadSanitizer stops its own threads to look for leaks, and
   // runs a program to name places: it keeps processes, ptrace and executable memory.
   bool sanitizers = false;

@@ -60,9 +60,6 @@ constexpr std::array kCalls = std::to_array<const char*>({
     "unlinkat",
     "mkdir",
     "mkdirat",
-    "chmod",
-    "fchmod",
-    "fchmodat",
     "umask",
     "fcntl",
     "dup",
@@ -184,8 +181,9 @@ class Filter {
   std::string failed_;
 };
 
-// TCP, UDP, Unix sockets and the list of addresses; no packet sockets, no raw ones.
-void let_sockets(Filter& filter) {
+// TCP, UDP and the list of this machine's addresses; Unix sockets for who listens on one, since
+// they lead to other services. No packet sockets, no raw ones.
+void let_sockets(Filter& filter, const Needs& needs) {
   constexpr scmp_datum_t kTypes = 0xf;  // SOCK_CLOEXEC and SOCK_NONBLOCK left out
   for (const scmp_datum_t family : {AF_INET, AF_INET6}) {
     for (const scmp_datum_t type : {SOCK_STREAM, SOCK_DGRAM}) {
@@ -193,7 +191,7 @@ void let_sockets(Filter& filter) {
                  {SCMP_A0(SCMP_CMP_EQ, family), SCMP_A1(SCMP_CMP_MASKED_EQ, kTypes, type)});
     }
   }
-  filter.let("socket", {SCMP_A0(SCMP_CMP_EQ, AF_UNIX)});
+  if (needs.unix_sockets) filter.let("socket", {SCMP_A0(SCMP_CMP_EQ, AF_UNIX)});
   filter.let("socket", {SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, 0)});
   for (const scmp_datum_t request :
        {scmp_datum_t{FIONREAD}, scmp_datum_t{FIONBIO}, scmp_datum_t{TCGETS},
@@ -230,7 +228,7 @@ Result<int> restrict_system_calls(const Needs& needs) {
   }
   Filter filter;
   for (const char* name : kCalls) filter.let(name);
-  let_sockets(filter);
+  let_sockets(filter, needs);
   if (needs.sanitizers) {
     for (const char* name : kSanitizerCalls) filter.let(name);
   } else {

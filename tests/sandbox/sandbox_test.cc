@@ -78,7 +78,7 @@ int make_a_thread() {
   return made != 0 ? made : pthread_join(thread, nullptr);
 }
 int sockets_that_egret_has() {
-  for (const int family : {AF_INET, AF_INET6, AF_UNIX}) {
+  for (const int family : {AF_INET, AF_INET6}) {
     const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return errno;
     close(fd);
@@ -117,6 +117,7 @@ const Attempt kAttempts[] = {
     {"NoCoreDumpsAgain", [] { return outcome(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); }, EPERM},
     {"NoTerminalInput", [] { return outcome(syscall(SYS_ioctl, 0, 0x5412 /* TIOCSTI */, "x")); },
      EPERM},
+    {"NoUnixSocketUnlessNeeded", [] { return outcome(socket(AF_UNIX, SOCK_STREAM, 0)); }, EPERM},
     {"Threads", make_a_thread, 0},
     {"Sockets", sockets_that_egret_has, 0},
 };
@@ -133,6 +134,7 @@ class Files : public testing::Test {
     fs::create_symlink(root / "outside/file", root / "read/link");
     needs.read = {root / "read", root / "does-not-exist"};
     needs.write = {root / "write"};
+    needs.unix_sockets = true;
   }
   ~Files() override { fs::remove_all(root); }
   int open_file(const std::string& name, int flags) const {
