@@ -109,11 +109,15 @@ void FakeResolver::answer(std::string_view name, std::initializer_list<std::stri
                           Duration after) {
   net::Answer answer{.addresses = {}, .ttl = std::chrono::seconds(60)};
   for (const std::string_view text : addresses) answer.addresses.push_back(address(text));
-  scripts_[std::string(name)].push_back({std::move(answer), after});
+  script(name, std::move(answer), after);
+}
+
+void FakeResolver::script(std::string_view name, Result<net::Answer> result, Duration after) {
+  scripts_[std::string(name)].push_back({std::move(result), after});
 }
 
 void FakeResolver::fail(std::string_view name, Reason reason, Duration after) {
-  scripts_[std::string(name)].push_back({Unexpected(reason, std::string(name)), after});
+  script(name, Unexpected(reason, std::string(name)), after);
 }
 
 void FakeResolver::hang(std::string_view name) { fail(name, Reason::dns_timeout, Duration::max()); }

@@ -93,6 +93,7 @@ class FakeResolver final : public net::Resolver {
   void fail(std::string_view name, Reason reason, Duration after = Duration::zero());
   // Until the deadline: then dns_timeout.
   void hang(std::string_view name);
+  void script(std::string_view name, Result<net::Answer> result, Duration after);
 
   // Every name asked for, in order.
   [[nodiscard]] const std::vector<std::string>& asked() const { return asked_; }

@@ -24,20 +24,6 @@ class Environment final : public config::SecretSource {
   }
 };
 
-http::Framing framing_of(const Message& message, Kind kind) {
-  using Framing = http::Framing;
-  const int status = kind == Kind::request ? 0 : message.status();
-  const bool none = kind == Kind::answer_to_head || (status >= 100 && status < 200) ||
-                    status == 204 || status == 304;
-  if (none) return {};
-  if (text::equals_ignore_case(message.field("Transfer-Encoding"), "chunked")) {
-    return {Framing::Kind::chunked, 0};
-  }
-  const std::string length = message.field("Content-Length");
-  if (!length.empty()) return {Framing::Kind::length, std::stoull(length)};
-  return {kind == Kind::request ? Framing::Kind::none : Framing::Kind::until_close, 0};
-}
-
 // Calls `visit(name, value)` for each field line.
 template <typename Visit>
 void each_field(std::string_view head, Visit visit) {
@@ -85,6 +71,20 @@ size_t Message::count(std::string_view name) const {
 }
 
 std::string Message::problem(std::string_view member) const { return member_of(body, member); }
+
+http::Framing framing_of(const Message& message, Kind kind) {
+  using Framing = http::Framing;
+  const int status = kind == Kind::request ? 0 : message.status();
+  const bool none = kind == Kind::answer_to_head || (status >= 100 && status < 200) ||
+                    status == 204 || status == 304;
+  if (none) return {};
+  if (text::equals_ignore_case(message.field("Transfer-Encoding"), "chunked")) {
+    return {Framing::Kind::chunked, 0};
+  }
+  const std::string length = message.field("Content-Length");
+  if (!length.empty()) return {Framing::Kind::length, std::stoull(length)};
+  return {kind == Kind::request ? Framing::Kind::none : Framing::Kind::until_close, 0};
+}
 
 Message take_message(std::string& bytes, Kind kind) {
   Message message;
@@ -257,18 +257,27 @@ std::string Gateway::logged(std::string_view key) const {
   return lines_.empty() ? "" : log_value(lines_.back(), key);
 }
 
-void Gateway::expect_at_rest() {
+std::string Gateway::still_open() {
   loop.run_until_idle();
-  EXPECT_EQ(buffers.lent(), 0U);
-  EXPECT_EQ(in_flight.destinations(), 0U);
-  EXPECT_EQ(metrics.exchanges_open, 0);
-  EXPECT_EQ(metrics.tunnels_open, 0);
-  EXPECT_EQ(sessions.size(), 0U);
-  EXPECT_EQ(dns.resolving(), 0);
-  EXPECT_EQ(connector.dialer().dialling(), 0);
-  for (const auto& [label, open] : metrics.connections_open) EXPECT_EQ(open, 0) << label;
-  for (const auto& [name, info] : listeners_) EXPECT_EQ(info->open.load(), 0U) << name;
+  std::string open;
+  const auto expect_none = [&open](std::string_view what, int64_t count) {
+    if (count != 0) open.append(what).append(" ").append(std::to_string(count)).append("; ");
+  };
+  expect_none("buffers", static_cast<int64_t>(buffers.lent()));
+  expect_none("destinations in flight", static_cast<int64_t>(in_flight.destinations()));
+  expect_none("exchanges", metrics.exchanges_open);
+  expect_none("tunnels", metrics.tunnels_open);
+  expect_none("sessions", static_cast<int64_t>(sessions.size()));
+  expect_none("queries", dns.resolving());
+  expect_none("dials", connector.dialer().dialling());
+  for (const auto& [label, count] : metrics.connections_open) {
+    expect_none("connections of " + std::to_string(label), count);
+  }
+  for (const auto& [name, info] : listeners_) expect_none("places of " + name, info->open.load());
+  return open;
 }
+
+void Gateway::expect_at_rest() { EXPECT_EQ(still_open(), ""); }
 
 Sandbox::Sandbox(std::string_view yaml) : Gateway(own_loop, yaml) { dns.answer(kHost, {kAddress}); }
 

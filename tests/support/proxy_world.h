@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/load.h"
+#include "proxy/http/message.h"
 #include "proxy/services.h"
 #include "proxy/session.h"
 #include "tests/support/fakes.h"
@@ -31,6 +32,8 @@ struct Message {
   [[nodiscard]] std::string problem(std::string_view member) const;
 };
 enum class Kind : uint8_t { request, answer, answer_to_head };
+// Of the content behind `message.head`.
+http::Framing framing_of(const Message& message, Kind kind);
 // Takes one message off the front of `bytes`; nothing is taken when no whole head is there. An
 // answer without a length goes on to the end.
 Message take_message(std::string& bytes, Kind kind);
@@ -104,7 +107,8 @@ class Gateway {
   // Access-log lines, in order, and a value of the last one.
   [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
   [[nodiscard]] std::string logged(std::string_view key) const;
-  // Expects that nothing is held or counted as open. Idle upstream connections may be.
+  // What is held or counted as open, in words; idle upstream connections may be. "" when nothing.
+  std::string still_open();
   void expect_at_rest();
 
   ManualLoop& loop;
