@@ -45,26 +45,46 @@ Failure head_failure(const HeadRead& read, size_t limit) {
   }
 }
 
-// A request that never became one: answered and recorded here, since there is no exchange.
-async::Task<void> refuse_head(Services& services, SenderConnection& sender, Failure failure) {
-  const std::shared_ptr<const Policy> policy = services.policy;
-  Record record;
-  record.id = services.next_request_id++;
-  record.wall = services.clock.wall();
-  record.began = now();
-  record.listener = sender.listener->name;
-  record.listener_label = sender.listener->label;
-  record.sender_label = record.rule_label = policy->nobody;
-  record.failure = failure;
-  if (status(failure.reason) != 0) {
-    std::string reply = refusal(failure, record, {.detail = policy->settings->log.detail});
-    iovec piece{reply.data(), reply.size()};
-    const std::span<iovec> pieces(&piece, 1);
-    const Deadline until = deadline_after(now(), policy->judge.defaults().timeouts.idle);
-    const net::Io put = co_await sender.stream.write_all(pieces, until);
-    if (put.ok()) record.status = status(failure.reason);
+// The record of a request that never became one; its line is written however the refusal ends, by
+// cancelling too.
+class RefusedHead {
+ public:
+  RefusedHead(Services& services, const ListenerInfo& listener, Failure failure)
+      : services_(services), policy_(services.policy) {
+    record.id = services.next_request_id++;
+    record.wall = services.clock.wall();
+    record.began = now();
+    record.listener = listener.name;
+    record.listener_label = listener.label;
+    record.sender_label = record.rule_label = policy_->nobody;
+    record.failure = std::move(failure);
   }
-  finish(record, now(), policy->settings->log.format, services.access_log, services.metrics);
+  ~RefusedHead() {
+    finish(record, now(), policy_->settings->log.format, services_.access_log, services_.metrics);
+  }
+  RefusedHead(const RefusedHead&) = delete;
+  RefusedHead& operator=(const RefusedHead&) = delete;
+  [[nodiscard]] const Policy& policy() const { return *policy_; }
+
+  Record record;
+
+ private:
+  Services& services_;
+  const std::shared_ptr<const Policy> policy_;
+};
+
+// Answered and recorded here, since there is no exchange.
+async::Task<void> refuse_head(Services& services, SenderConnection& sender, Failure failure) {
+  const Reason reason = failure.reason;
+  RefusedHead refused(services, *sender.listener, std::move(failure));
+  if (status(reason) == 0) co_return;
+  const config::LogDetail detail = refused.policy().settings->log.detail;
+  std::string reply = refusal(*refused.record.failure, refused.record, {.detail = detail});
+  iovec piece{reply.data(), reply.size()};
+  const std::span<iovec> pieces(&piece, 1);
+  const Deadline until = deadline_after(now(), refused.policy().judge.defaults().timeouts.idle);
+  const net::Io put = co_await sender.stream.write_all(pieces, until);
+  if (put.ok()) refused.record.status = status(reason);
 }
 
 async::Task<void> linger(SenderConnection& sender, Buffer& in) {

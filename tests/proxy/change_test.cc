@@ -158,5 +158,19 @@ TEST(Stop, EndsEverythingAndLogsIt) {
   gateway.expect_at_rest();
 }
 
+TEST(Stop, LogsARequestWhoseRefusalNobodyTook) {
+  Sandbox gateway;
+  FarEnd sender = gateway.connect({.capacity = 1});
+  sender.send("no request\r\n\r\n");
+  ASSERT_TRUE(gateway.lines().empty());
+
+  gateway.stop();
+
+  ASSERT_EQ(gateway.lines().size(), 1U);
+  EXPECT_EQ(gateway.logged("reason"), "request_malformed");
+  EXPECT_EQ(gateway.logged("status"), "0");
+  gateway.expect_at_rest();
+}
+
 }  // namespace
 }  // namespace egret::proxy

@@ -149,7 +149,8 @@ void Destination::check_addressed(const Request& request) {
   if (stage_.universe.slot_of(place_.address) != request.slot || place_.port != request.port) {
     stage_.wrong(what + ", which is for " + request.host);
   }
-  if (!stage_.permitted_since(request.sent_at, place_, request.stranger)) {
+  if (!stage_.permitted_since(request.sent_at, place_,
+                              request.stranger ? Stage::Who::stranger : Stage::Who::known)) {
     stage_.wrong(what + ", which no configuration since it was sent permits");
   }
   if (request.seen > (request.repeatable ? 2 : 1)) {
@@ -180,6 +181,7 @@ void Destination::take_tunnel(std::string_view bytes) {
   if (opening_.size() < kTokenSize) return;
   request_ = stage_.find(std::string_view(opening_).substr(0, kTokenSize));
   if (request_ == nullptr || !request_->polite) return;
+  request_->down_finished = finished_;
   request_->seen++;
   check_addressed(*request_);
   if (!is_content(request_->token, 0, opening_)) {
@@ -207,7 +209,7 @@ void Destination::answer_some() {
   if (plan_.silent) return;
   Dice& dice = stage_.dice;
   const size_t end = std::min(plan_.cut.value_or(SIZE_MAX), plan_.wire.size());
-  size_t until = std::min(end, said_ + 1 + dice.size(plan_.wire.size()));
+  size_t until = dice.percent(60) ? end : std::min(end, said_ + 1 + dice.size(plan_.wire.size()));
   // Bytes behind an answer come with its last: later they could be taken for the next one.
   if (until >= plan_.whole_at) until = end;
   const std::string_view piece = std::string_view(plan_.wire).substr(said_, until - said_);

@@ -59,7 +59,7 @@ Sender::Sender(Stage& stage, size_t id, bool stranger)
   if (dice.percent(25)) cut_ = dice.size(4000);
   cut_by_reset_ = dice.percent(50);
   diligence_ = dice.percent(70) ? 100 : dice.between(1, 50);
-  piece_ = dice.percent(50) ? SIZE_MAX : 1 + dice.size(400);
+  if (dice.percent(40)) piece_ = 1 + dice.size(400);
 }
 
 void Sender::act() {
@@ -75,7 +75,8 @@ void Sender::act() {
 }
 
 void Sender::send_some() {
-  size_t bytes = std::min(out_.size(), 1 + stage_.dice.size(std::min(piece_, out_.size())));
+  size_t bytes = out_.size();
+  if (piece_ > 0) bytes = std::min(bytes, 1 + stage_.dice.below(piece_));
   const bool cuts = cut_ && sent_ + bytes >= *cut_;
   if (cuts) bytes = *cut_ - std::min(*cut_, sent_);
   stage_.note(name_ + " sends " + std::to_string(bytes));

@@ -58,7 +58,7 @@ class Sender {
   std::optional<size_t> cut_;  // after that many bytes it goes, politely or not
   bool cut_by_reset_ = false;
   uint64_t diligence_;  // per cent of the chances that it takes to read
-  size_t piece_;        // the most that it sends at once
+  size_t piece_ = 0;    // the most that it sends at once; 0: no limit
   size_t sent_ = 0;
   std::string tail_;  // of what came, for a token in two pieces
   bool gone_ = false;

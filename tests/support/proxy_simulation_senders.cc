@@ -48,6 +48,7 @@ class Polite final : public Sender {
           return;
         case MessageReader::Event::head:
           if (stopped_) stage_.wrong(name_ + " got an answer after the last one");
+          if (answered_ < mine_.size()) mine_[answered_]->answered = reader_.message().status();
           break;
         case MessageReader::Event::whole:
           take_whole(reader_.message());
@@ -57,6 +58,7 @@ class Polite final : public Sender {
 
   void ended(bool cleanly) override {
     if (cleanly && reader_.in_body() && reader_.finish()) take_whole(reader_.message());
+    if (!reader_.empty() && answered_ < mine_.size()) mine_[answered_]->answered = kCutShort;
   }
 
   void take_whole(const Message& message) {
@@ -164,7 +166,8 @@ class WithTunnel final : public Sender {
   }
 
   void ended(bool cleanly) override {
-    if (!cleanly || !opened_) return;
+    // A destination that has not learnt the token has said nothing that counts.
+    if (!cleanly || !opened_ || asked_->seen == 0) return;
     if (down_ != asked_->down_sent || !asked_->down_finished) {
       stage_.wrong(name_ + " saw a clean end within what its destination sent");
     }
@@ -192,7 +195,6 @@ class Hostile final : public Sender {
  public:
   Hostile(Stage& stage, size_t id, bool stranger) : Sender(stage, id, stranger) {
     name_ = "hostile " + name_;
-    stage.hostile = true;
   }
 
  private:
@@ -260,8 +262,8 @@ class Hostile final : public Sender {
 
 std::unique_ptr<Sender> Sender::make(Stage& stage, size_t id, bool stranger) {
   const uint64_t kind = stage.dice.below(100);
-  if (kind < 60) return std::make_unique<Polite>(stage, id, stranger);
-  if (kind < 75) return std::make_unique<WithTunnel>(stage, id, stranger);
+  if (kind < (stage.hostile ? 60U : 80U)) return std::make_unique<Polite>(stage, id, stranger);
+  if (kind < 75 || !stage.hostile) return std::make_unique<WithTunnel>(stage, id, stranger);
   return std::make_unique<Hostile>(stage, id, stranger);
 }
 

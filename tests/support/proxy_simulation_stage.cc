@@ -89,10 +89,12 @@ void Stage::begin_era(Config config) {
   eras_.push_back({std::move(config)});
 }
 
-bool Stage::permitted_since(TimePoint when, const Place& place, bool stranger) const {
+bool Stage::permitted_since(TimePoint when, const Place& place, Who who) const {
+  using Asked = Universe::Asked;
+  const Asked asked = hostile && who == Who::anyone ? Asked::somehow : Asked::by_name;
   return std::ranges::any_of(eras_, [&](const Era& era) {
-    return era.until >= when && (era.config.strangers || !stranger) &&
-           universe.permits(era.config, place);
+    return era.until >= when && (era.config.strangers || who != Who::stranger) &&
+           universe.permits(era.config, place, asked);
   });
 }
 

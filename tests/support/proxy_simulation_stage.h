@@ -27,6 +27,8 @@ enum class Sabotage : uint8_t {
   forwards_twice,   // a request reaches a destination once more
 };
 
+inline constexpr int kCutShort = -1;
+
 // One request that a sender means to send, and what has become of it.
 struct Request {
   std::string token;  // stands in its path, a field and its content
@@ -44,7 +46,7 @@ struct Request {
   std::string wire;
   size_t head_size = 0;
   TimePoint sent_at{};  // of its first byte
-  int answered = 0;     // the status of its final answer
+  int answered = 0;     // the status of its final answer, or kCutShort
 
   // At destinations.
   int seen = 0;
@@ -100,8 +102,9 @@ class Stage {
   // A configuration came into force.
   void begin_era(Config config);
   [[nodiscard]] const Config& config() const { return eras_.back().config; }
-  // Whether any configuration in force since then permits it.
-  [[nodiscard]] bool permitted_since(TimePoint when, const Place& place, bool stranger) const;
+  // Whether any configuration in force since then permits it, to strangers or to those it knows.
+  enum class Who : uint8_t { known, stranger, anyone };
+  [[nodiscard]] bool permitted_since(TimePoint when, const Place& place, Who who) const;
   [[nodiscard]] Duration longest_exchange() const;
 
   ManualLoop loop;
@@ -110,7 +113,7 @@ class Stage {
   Universe universe;
   std::deque<Request> requests;
   const std::string poison = "tokffffffffx";  // in bytes that no sender may ever get
-  bool hostile = false;                       // bytes were sent that may mean anything
+  const bool hostile = dice.percent(50);      // bytes were sent that may mean anything
   std::vector<std::string> violations;
   std::vector<std::string> trace;
 

@@ -67,8 +67,10 @@ class Universe {
   std::string literal(bool is_public);
   [[nodiscard]] size_t literal_slot() const { return names_.size() - 1; }
 
-  // The oracle: whether `config` may ever lead to a connection there.
-  [[nodiscard]] bool permits(const Config& config, const Place& place) const;
+  // The oracle: whether `config` may ever lead to a connection there, when it was asked for by its
+  // name or, `somehow`, perhaps as an address that a mutation made.
+  enum class Asked : uint8_t { by_name, somehow };
+  [[nodiscard]] bool permits(const Config& config, const Place& place, Asked asked) const;
   // The slot that the address belongs to, or nothing for one that nobody made.
   [[nodiscard]] std::optional<size_t> slot_of(const std::string& address) const;
   // The number of the query that gave the address.
