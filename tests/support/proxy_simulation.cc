@@ -46,6 +46,7 @@ class Run {
   proxy::Buffer kept_;                        // Sabotage::keeps_a_buffer
   std::vector<std::string> lines_;
   size_t dials_seen_ = 0;
+  TimePoint watched_at_ = stage_.loop.now();
   bool first_line_ = true;
 };
 
@@ -58,9 +59,11 @@ std::string Run::for_gateway(const Config& config) const {
       yaml.insert(at + 8, "10.0.0.0/9, ");
     }
   }
-  const size_t total = yaml.find("total: ");
-  if (stage_.sabotage == Sabotage::waits_too_long)
-    yaml.replace(total, 9, "total: 90s, tunnel: 1h}\n#");
+
+  if (stage_.sabotage == Sabotage::waits_too_long) {
+    yaml.insert(yaml.find("timeouts: {") + 11,
+                "resolve: 80s, connect: 80s, response: 80s, idle: 80s, total: 80s, tunnel: 1h}\n#");
+  }
   return yaml;
 }
 
@@ -149,7 +152,7 @@ void Run::watch() {
     const std::string& endpoint = dialled[dials_seen_];
     stage_.note("dials " + endpoint);
     const Place place = place_of(endpoint);
-    const TimePoint earliest = stage_.loop.now() - stage_.longest_exchange();
+    const TimePoint earliest = watched_at_ - stage_.longest_exchange();
     if (!stage_.permitted_since(earliest, place, Stage::Who::anyone)) {
       stage_.wrong("a denied dial: " + endpoint);
     }
@@ -164,6 +167,7 @@ void Run::watch() {
       stage_.wrong("a dial to what DNS has not said: " + endpoint);
     }
   }
+  watched_at_ = stage_.loop.now();
   auto& accepted = gateway_->connector.dialer().accepted();
   while (destinations_.size() < accepted.size()) {
     const auto& made = accepted[destinations_.size()];

@@ -236,12 +236,13 @@ void Destination::end_answer() {
 // On a connection that waits for a request.
 void Destination::idle() {
   Dice& dice = stage_.dice;
-  if (finished_ || spoiled_ || reader_.in_body() || !dice.percent(8)) return;
+  const bool waits = !under_way_ && !reader_.in_body() && reader_.empty();
+  if (finished_ || spoiled_ || !waits || !dice.percent(8)) return;
   if (dice.percent(50)) return dice.percent(70) ? finish() : reset();
   // An answer that nobody asked for, when surely nobody does: what is on its way arrives first.
   stage_.loop.run_until_idle();
   look();
-  if (gone_ || under_way_) return;
+  if (gone_ || under_way_ || !reader_.empty()) return;
   stage_.note(name_ + " says what nobody asked for");
   peer_.feed("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n" + stage_.poison);
   stage_.loop.run_until_idle();

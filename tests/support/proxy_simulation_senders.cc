@@ -48,7 +48,7 @@ class Polite final : public Sender {
           return;
         case MessageReader::Event::head:
           if (stopped_) stage_.wrong(name_ + " got an answer after the last one");
-          if (answered_ < mine_.size()) mine_[answered_]->answered = reader_.message().status();
+          begin_answer(reader_.message().status());
           break;
         case MessageReader::Event::whole:
           take_whole(reader_.message());
@@ -59,6 +59,10 @@ class Polite final : public Sender {
   void ended(bool cleanly) override {
     if (cleanly && reader_.in_body() && reader_.finish()) take_whole(reader_.message());
     if (!reader_.empty() && answered_ < mine_.size()) mine_[answered_]->answered = kCutShort;
+  }
+
+  void begin_answer(int status) {
+    if (status >= 200 && answered_ < mine_.size()) mine_[answered_]->answered = status;
   }
 
   void take_whole(const Message& message) {
