@@ -83,14 +83,14 @@ void Run::begin() {
   sessions_ = std::make_unique<async::TaskSet>(
       [this](const std::exception_ptr&) { stage_.wrong("a connection ended by an exception"); });
   if (stage_.sabotage == Sabotage::keeps_a_buffer) kept_ = gateway_->buffers.take();
-  if (stage_.dice.percent(20))
+  if (stage_.dice.percent(8))
     gateway_->set_max_connections(static_cast<uint32_t>(stage_.dice.between(1, 4)));
 }
 
 void Run::connect() {
   if (senders_.size() == kMostSenders) return;
   Dice& dice = stage_.dice;
-  const bool stranger = dice.percent(20);
+  const bool stranger = dice.percent(10);
   std::unique_ptr<Sender> sender = Sender::make(stage_, senders_.size(), stranger);
   Gateway::From from{.address = stranger ? "203.0.113.9" : "198.51.100.7"};
   if (dice.percent(30)) from.capacity = dice.between(1, 3000);
@@ -135,7 +135,7 @@ void Run::happen() {
     connect();
   } else if (what < 993) {
     reload();
-  } else if (what < 995) {
+  } else if (what < 994) {
     gateway_->set_max_connections(static_cast<uint32_t>(dice.between(1, 20)));
   } else if (what < 996) {
     any_sender().leave();
@@ -179,7 +179,7 @@ void Run::watch() {
 Outcome Run::play() {
   begin();
   for (size_t senders = stage_.dice.between(1, 4); senders > 0; --senders) connect();
-  for (size_t left = stage_.dice.between(100, 700); left > 0; --left) {
+  for (size_t left = stage_.dice.between(200, 900); left > 0; --left) {
     happen();
     watch();
   }

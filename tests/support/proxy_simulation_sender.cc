@@ -157,7 +157,7 @@ Request& Sender::make_request(std::string_view method) {
   request.port = tunnel ? kTunnelPort : dice.percent(80) ? 80 : 8080;
   request.slot = dice.below(stage_.universe.names().size());
   request.host = stage_.universe.names()[request.slot].text;
-  if (request.host.empty()) request.host = stage_.universe.literal(dice.percent(40));
+  if (request.host.empty()) request.host = stage_.universe.literal(dice.percent(60));
   if (dice.percent(3)) request.host = dice.percent(50) ? "localhost" : "169.254.169.254";
   const bool has_body = method == "POST" || method == "PUT";
   if (has_body) {

@@ -83,7 +83,7 @@ void Universe::add_name(size_t slot) {
     if (dice_.percent(5)) phase.after = Duration::max();  // hangs
     const size_t addresses = dice_.percent(8) ? 0 : dice_.percent(70) ? 1 : dice_.between(2, 10);
     // Public, private, or each for itself.
-    const uint64_t chance = dice_.percent(60) ? 100 : dice_.percent(50) ? 0 : 70;
+    const uint64_t chance = dice_.percent(75) ? 100 : dice_.percent(50) ? 0 : 70;
     for (size_t n = 0; n < addresses; ++n) {
       phase.addresses.push_back(dice_.percent(chance) ? make_public(slot, i)
                                                       : make_private(slot, i));
@@ -203,7 +203,7 @@ Config Universe::make_config() {
                  "  limits: {request_body: " + some("1KiB", "64KiB") +
                  ", response_body: " + some("1KiB", "64KiB") +
                  ", headers: " + some("1KiB", "16KiB") + ", min_rate: " + some("1KiB/s", "none") +
-                 ", in_flight_per_host: " + some("2", "64") + "}\n";
+                 ", in_flight_per_host: " + some("1", "64") + "}\n";
   if (!rules.empty()) config.yaml += "rules:\n" + rules;
   return config;
 }
