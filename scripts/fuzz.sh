@@ -42,7 +42,7 @@ fuzz() {
 export -f fuzz
 
 cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz --target tests/fuzz/all -j "$jobs" >/dev/null
+cmake --build --preset fuzz --target tests/fuzz/all -j "$jobs" -- --quiet
 
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then

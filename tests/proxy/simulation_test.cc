@@ -18,7 +18,7 @@ using test::sim::Sabotage;
 using test::sim::simulate;
 
 constexpr uint64_t kShards = 8;
-constexpr uint64_t kUsualSeeds = 2400;  // in all shards
+constexpr uint64_t kUsualSeeds = 4800;  // in all shards
 
 std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);

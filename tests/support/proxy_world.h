@@ -107,7 +107,7 @@ class Gateway {
   // Access-log lines, in order, and a value of the last one.
   [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
   [[nodiscard]] std::string logged(std::string_view key) const;
-  // What is held or counted as open, in words; idle upstream connections may be. "" when nothing.
+  // What is held or counted as open, in words, or "". Idle upstream connections may be.
   std::string still_open();
   void expect_at_rest();
 
