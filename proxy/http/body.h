@@ -29,8 +29,9 @@ class BodyDecoder {
 
   [[nodiscard]] bool done() const;
   // Bytes of content that the framing has announced and that have not come: of the chunk, or of
-  // the whole with Kind::length.
-  [[nodiscard]] uint64_t announced() const { return left_; }
+  // the whole with Kind::length. A chunk's size counts from the end of its line: until then the
+  // line may still turn out to be malformed, in however many pieces it comes.
+  [[nodiscard]] uint64_t announced() const { return state_ == State::data ? left_ : 0; }
   // The peer has closed: Kind::until_close is done by it, everything else is cut short.
   // False when the message was incomplete.
   bool finish();

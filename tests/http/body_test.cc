@@ -155,7 +155,10 @@ TEST(ChunkedContent, IsIncompleteAtEveryByteBeforeItsEnd) {
 TEST(ChunkedContent, SaysWhatItsFramingHasAnnounced) {
   BodyDecoder decoder(kChunked);
   EXPECT_EQ(decoder.announced(), 0U);
-  ASSERT_TRUE(decoder.next("100000005\r\n"));
+  // Half a line announces nothing: it may still turn out to be malformed.
+  ASSERT_TRUE(decoder.next("100000005"));
+  EXPECT_EQ(decoder.announced(), 0U);
+  ASSERT_TRUE(decoder.next("\r\n"));
   EXPECT_EQ(decoder.announced(), 0x100000005U);
   ASSERT_TRUE(decoder.next("hello"));
   EXPECT_EQ(decoder.announced(), 0x100000000U);
