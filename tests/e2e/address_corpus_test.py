@@ -5,32 +5,11 @@ import re
 import tempfile
 import unittest
 
+from address_corpus import asked, rows
 import support
 
 VERDICTS = {"allow": {"allowed"}, "deny": {"denied"}, "bad": {"malformed"}, "nxdomain": {"unresolved"}}
 DEAD_DNS = "resolver: {servers: [127.0.0.1:1], timeout: 100ms, tries: 1}\n"
-
-
-def unescape(text):
-    """`\\xNN` is a byte, `\\` and another character is that character."""
-    return re.sub(rb"\\x([0-9A-Fa-f]{2})|\\(.)",
-                  lambda match: bytes.fromhex(match[1].decode()) if match[1] else match[2], text.encode())
-
-
-def rows():
-    with open(support.DATA / "addresses.tsv", encoding="utf-8") as file:
-        names = file.readline().rstrip("\n").split("\t")
-        for line in file:
-            yield dict(zip(names, line.rstrip("\n").split("\t")))
-
-
-def asked(row):
-    written = unescape(row["host_as_written"])
-    if row["kind"] == "ip":
-        return b"http://" + (b"[" + written + b"]" if b":" in written else written) + b"/"
-    if row["kind"] in ("host", "dnsname"):
-        return b"http://" + written + b"/"
-    return written  # url, authority
 
 
 def acceptable(row):

@@ -39,8 +39,8 @@ def fill(text, destination, other, egret):
     return text.encode("latin-1")
 
 
-def run_all(chosen, run_one):
-    """The findings, [] when every case is as it says. `run_one(case)` gives a list of texts."""
+def run_each(chosen, run_one):
+    """What is wrong with each case, in their order. `run_one(case)` gives a list of texts."""
     def guarded(case):
         try:
             return run_one(case)
@@ -48,6 +48,10 @@ def run_all(chosen, run_one):
             return [repr(error)]
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        results = list(pool.map(guarded, chosen))
+        return list(pool.map(guarded, chosen))
+
+
+def run_all(chosen, run_one):
+    """The findings, [] when every case is as it says."""
     return [f"{case['id']} ({case['expect']}) {case['title'][:80]}: {finding}"
-            for case, findings in zip(chosen, results) for finding in findings]
+            for case, findings in zip(chosen, run_each(chosen, run_one)) for finding in findings]

@@ -592,13 +592,17 @@ class NameServer:
                 if port:
                     raise
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     @property
     def yaml(self):
         """A resolver section that asks this server and remembers nothing."""
         return (f'resolver: {{servers: ["{self.address}"], timeout: 500ms, tries: 2, '
                 "cache: {min_ttl: 0s, max_ttl: 0s, negative_ttl: 0s}}\n")
+
+    def answers_of(self, name):
+        return self.zone.get(name, "!nxdomain")
 
     def asked(self, name):
         return [(kind, transport) for each, kind, transport in self.questions if each == name]
@@ -611,9 +615,10 @@ class NameServer:
                 return
             if not query:  # woken by close
                 return
-            reply = self._reply(query, "udp")
-            if reply is not None:
-                self.udp.sendto(reply, sender)
+            with contextlib.suppress(IndexError, struct.error):  # what is no question gets no answer
+                reply = self._reply(query, "udp")
+                if reply is not None:
+                    self.udp.sendto(reply, sender)
 
     def _converse(self, connection):
         with connection.makefile("rb") as stream:
@@ -625,17 +630,21 @@ class NameServer:
                 if reply is not None:
                     connection.sendall(struct.pack("!H", len(reply)) + reply)
 
-    def _reply(self, query, transport):
+    @staticmethod
+    def question_of(query):
+        """(name in lower case, type, the question's bytes)"""
         at, labels = 12, []
         while query[at]:
             labels.append(query[at + 1:at + 1 + query[at]].decode("latin-1"))
             at += 1 + query[at]
-        kind = struct.unpack("!H", query[at + 1:at + 3])[0]
-        name, question = ".".join(labels).lower(), query[12:at + 5]
+        return ".".join(labels).lower(), struct.unpack("!H", query[at + 1:at + 3])[0], query[12:at + 5]
+
+    def _reply(self, query, transport):
+        name, kind, question = self.question_of(query)
         turn = self._asked.get((name, kind), 0)
         self._asked[name, kind] = turn + 1
         self.questions.append((name, kind, transport))
-        answers = self.zone.get(name, "!nxdomain")
+        answers = self.answers_of(name)
         if isinstance(answers, list):
             answers = answers[min(turn, len(answers) - 1)]
         words = answers.split()
@@ -674,6 +683,7 @@ class NameServer:
     def close(self):
         with contextlib.suppress(OSError):
             self.udp.shutdown(socket.SHUT_RDWR)
+        self._thread.join(PATIENCE)  # else the port may stay taken
         self.udp.close()
         self.tcp.close()
 
