@@ -149,14 +149,17 @@ class Conversation:
         return self.ended == "open"
 
 
-def converse(case, proxy, sender, origin, other):
-    """One case sent through `proxy`: (Conversation, fill)."""
+def converse(case, proxy, sender, origin, other, byte_by_byte=False):
+    """One case sent through `proxy`, each byte as a packet of its own if so: (Conversation, fill)."""
     def fill(text):
         return http_corpus.fill(text, origin, other, proxy)
     if "segments" in case:
         pieces = [(isinstance(when, str), fill(text)) for when, text in case["segments"]]
     else:
         pieces = [(False, fill(http_corpus.expand(case["raw"])))]
+    if byte_by_byte:
+        sender.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pieces = [(wait and at == 0, data[at:at + 1]) for wait, data in pieces for at in range(len(data))]
     return Conversation(sender, pieces, case.get("end")), fill
 
 

@@ -22,32 +22,36 @@ class RequestCorpusTest(unittest.TestCase):
         cls.warm = cls.enterClassContext(support.Receiver())
         cls.cases = http_corpus.cases("request")
 
-    def run_one(self, case, used_before):
+    def run_one(self, case, used_before=False, byte_by_byte=False):
         with Origin() as origin, Origin() as other, support.Sender(self.egret.address) as sender:
             if used_before:
                 answer = sender.request(self.warm.url(), b"{}")
                 if answer.status != 200:
                     return [f"the request before it got {answer}"]
-            said, fill = converse(case, self.egret, sender, origin, other)
+            said, fill = converse(case, self.egret, sender, origin, other, byte_by_byte)
             found = list(findings(case, origin, said, fill, OWN_STATUS))
             found += [f"the second destination: {fault}" for fault in other.faults]
             if case["expect"] == "reject" and said.ended == "open":
                 found += use_again(sender, self.warm.url("/next"))
             return found
 
-    def check(self, used_before):
-        self.assertGreater(len(self.cases), 400)
-        found = http_corpus.run_all(self.cases, lambda case: self.run_one(case, used_before))
+    def check(self, chosen, **how):
+        self.assertGreater(len(chosen), 400)
+        found = http_corpus.run_all(chosen, lambda case: self.run_one(case, **how))
         self.assertEqual(found, [], "\n" + "\n".join(found))
         self.egret.wait_for_rest()
         self.assertEqual(support.post(self.egret, self.warm.url()).status, 200)
         self.assertNotIn("internal_error", {line["reason"] for line in self.egret.access()})
 
     def test_on_a_fresh_connection(self):
-        self.check(used_before=False)
+        self.check(self.cases)
 
     def test_on_a_connection_that_was_used_before(self):
-        self.check(used_before=True)
+        self.check(self.cases, used_before=True)
+
+    def test_a_byte_at_a_time(self):
+        """Split at each place, and compared with the whole: tests/proxy/split_requests_test.cc."""
+        self.check([case for case in self.cases if "segments" in case or len(http_corpus.expand(case["raw"])) < 2048], byte_by_byte=True)
 
 
 if __name__ == "__main__":
