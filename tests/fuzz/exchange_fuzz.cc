@@ -37,6 +37,12 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
   return parts;
 }
 
+std::vector<std::string_view> sections_of(std::string_view input) {
+  std::vector<std::string_view> sections = split(input, "\n%%\n");
+  sections.resize(5);
+  return sections;
+}
+
 struct Controls {
   size_t sender_piece;       // 0: all at once
   size_t destination_piece;  // the same
@@ -86,8 +92,7 @@ class DnsOfBytes final : public net::Resolver {
 
 class Exchanges {
  public:
-  explicit Exchanges(std::string_view input) : sections_(split(input, "\n%%\n")) {
-    sections_.resize(5);
+  explicit Exchanges(std::string_view input) : sections_(sections_of(input)) {
     answers_ = split(sections_[2], "\n=\n");
     gateway_.services.resolver = make_resolver();
   }

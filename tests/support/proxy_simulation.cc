@@ -111,6 +111,8 @@ void Run::reload() {
 void Run::time_passes() {
   Dice& dice = stage_.dice;
   if (dice.percent(30)) {
+    // Time passes while the loop waits: a deadline that came is met before the next one.
+    stage_.loop.run_until_idle();
     stage_.loop.advance_to_next_timer();
   } else {
     stage_.loop.advance(dice.duration(1ms, dice.percent(5) ? Duration(8s) : Duration(100ms)));

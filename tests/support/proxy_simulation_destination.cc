@@ -162,8 +162,9 @@ void Destination::check_tokens(std::string_view bytes, const Request* of) {
   for (const std::string_view token : tokens_in(bytes)) {
     const Request* other = stage_.find(token);
     if (other == nullptr || other == of) continue;
+    // A mutation may have joined two requests of a sender, or taken the token out of a head.
     const bool one_hostile_sender =
-        of != nullptr && !of->polite && !other->polite && of->sender == other->sender;
+        !other->polite && (of == nullptr || (!of->polite && of->sender == other->sender));
     if (!one_hostile_sender) stage_.wrong(name_ + " got bytes of another: " + other->token);
   }
 }
@@ -239,6 +240,7 @@ void Destination::idle() {
   const bool waits = !under_way_ && !reader_.in_body() && reader_.empty();
   if (finished_ || spoiled_ || !waits || !dice.percent(8)) return;
   if (dice.percent(50)) return dice.percent(70) ? finish() : reset();
+  if (stage_.expecting) return;
   // An answer that nobody asked for, when surely nobody does: what is on its way arrives first.
   stage_.loop.run_until_idle();
   look();

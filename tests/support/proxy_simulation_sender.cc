@@ -166,7 +166,8 @@ Request& Sender::make_request(std::string_view method) {
   }
   const bool http_1_0 = !tunnel && dice.percent(10);
   request.closes = dice.percent(10) || (http_1_0 && dice.percent(50));
-  request.expects = has_body && !request.body.empty() && !http_1_0 && dice.percent(25);
+  request.expects =
+      stage_.expecting && has_body && !request.body.empty() && !http_1_0 && dice.percent(40);
   request.repeatable = !tunnel && method != "POST";
   write(dice, request, http_1_0);
   return request;

@@ -113,7 +113,9 @@ class Stage {
   Universe universe;
   std::deque<Request> requests;
   const std::string poison = "tokffffffffx";  // in bytes that no sender may ever get
-  const bool hostile = dice.percent(50);      // bytes were sent that may mean anything
+  // Senders expect 100 (Continue): then a connection may be taken and wait for its request.
+  const bool expecting = dice.percent(50);
+  const bool hostile = dice.percent(50);  // bytes were sent that may mean anything
   std::vector<std::string> violations;
   std::vector<std::string> trace;
 
