@@ -210,7 +210,7 @@ void Exchanges::run() {
     sender.peer().finish();
   }
   // Nobody moves any more. Each request that is left may take all its time.
-  for (size_t i = 0; i < sections_[1].size() && gateway_.serving_now() > 0; ++i) {
+  for (size_t i = 0; i <= sections_[1].size() && gateway_.serving_now() > 0; ++i) {
     loop_.advance(kLongest);
     received += sender.peer().take_received();
     meet_destinations();
