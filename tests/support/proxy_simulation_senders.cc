@@ -236,7 +236,7 @@ class Hostile final : public Sender {
                                                    std::string_view("\0", 1),
                                                    "Transfer-Encoding: chunked\r\n",
                                                    "Content-Length: 5\r\n",
-                                                   "http://10.0.0.1/",
+                                                   "http://10.99.0.1/",
                                                    "@",
                                                    "0\r\n\r\n"};
     Dice& dice = stage_.dice;

@@ -54,9 +54,9 @@ bool never_public(std::string_view text) {
   };
   const std::string_view raw(reinterpret_cast<const char*>(bytes.data()), 16);
   if (raw.starts_with(std::string_view("\x20\x02", 2))) return never_public_v4(inside(2));
-  if (raw.starts_with(std::string_view("\0\x64\xff\x9b\0\0\0\0\0\0\0\0", 12))) {
-    return never_public_v4(inside(12));
-  }
+  const std::string_view nat64("\0\x64\xff\x9b\0\0\0\0\0\0\0\0", 12);
+  const std::string_view mapped("\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
+  if (raw.starts_with(nat64) || raw.starts_with(mapped)) return never_public_v4(inside(12));
   return bytes[0] >> 5 != 1 || raw.starts_with(std::string_view("\x20\x01\x0d\xb8", 4));
 }
 
@@ -248,7 +248,14 @@ bool Universe::address_permitted(const HostPolicy& policy, const Home& home) {
 bool Universe::permits(const Config& config, const Place& place, Asked asked) const {
   if (!config.report && !config.port_8080 && place.port == 8080) return false;
   const auto found = homes_.find(place.address);
-  if (found == homes_.end()) return !never_public(place.address);
+  if (found == homes_.end()) {
+    // A mutation made it: only an entry for its whole network can permit one that is not public.
+    const auto in_open_network = [&](const Name& name) {
+      const std::string network = "10." + std::to_string(name.slot) + ".";
+      return config.slots[name.slot].opens && place.address.find(network) != std::string::npos;
+    };
+    return !never_public(place.address) || std::ranges::any_of(names_, in_open_network);
+  }
   const Home& home = found->second;
   const HostPolicy& policy = config.slots[home.slot];
   if (!address_permitted(policy, home)) return false;
