@@ -41,12 +41,12 @@ fuzz() {
 }
 export -f fuzz
 
-cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz --target tests/fuzz/all -j "$jobs" -- --quiet
-
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then
   mapfile -t names < <(find tests/fuzz -name '*_fuzz.cc' -printf '%f\n' | sed 's/_fuzz\.cc$//' | sort)
 fi
+cmake --preset fuzz >/dev/null
+cmake --build --preset fuzz --target "${names[@]/%/_fuzz}" -j "$jobs" -- --quiet
+
 # shellcheck disable=SC2016  # the inner shell expands it
 printf '%s\0' "${names[@]}" | xargs -0 -n 1 -P "$jobs" bash -c 'fuzz "$1"' fuzz
