@@ -157,9 +157,18 @@ async::Task<Result<>> Exchange::attempt() {
       if (!opened) co_return Unexpected(std::move(opened.error()));
       upstream_ = std::move(*opened);
     }
-    Result<> answered;
     // Once streamed, content is gone: what is in the buffer then may be the next request.
     const bool whole = content_is_buffered();
+    // Before anything else may write to the sender: an answer that comes early waits for it.
+    if (!whole && expect_continue_ && in_.empty()) {
+      Result<> said = co_await say_continue();
+      if (!said) co_return said;
+      // Who speaks meanwhile on a kept connection does not answer this request: it was not sent
+      // yet.
+      idle.reset();
+      if (upstream_.reused && !upstream_.connection.stream->quiet()) continue;
+    }
+    Result<> answered;
     if (whole) {
       answered = co_await send_whole();
     } else {
@@ -200,11 +209,6 @@ async::Task<Result<>> Exchange::send_whole() {
 // The content comes and goes while an answer may already be on its way.
 async::Task<Result<>> Exchange::send_streaming() {
   const TimePoint began = async::Scheduler::current().now();
-  // Before anything else may write to the sender: an answer that comes early waits for it.
-  if (expect_continue_ && in_.empty()) {
-    Result<> said = co_await say_continue();
-    if (!said) co_return said;
-  }
   background_.spawn(upload());
   net::Stream& upstream = *upstream_.connection.stream;
   async::Task<Unit> upload_end = ends(upload_ended_, total_);

@@ -138,9 +138,10 @@ constexpr std::array kCalls = std::to_array<const char*>({
 });
 
 // What Needs::sanitizers is for.
-constexpr std::array kSanitizerCalls = std::to_array<const char*>(
-    {"clone", "ptrace", "wait4", "waitid", "prctl", "kill", "tgkill", "mmap", "mprotect",
-     "personality", "process_vm_readv", "setitimer", "execve", "fork", "vfork", "pipe", "mincore"});
+constexpr std::array kSanitizerCalls =
+    std::to_array<const char*>({"clone", "ptrace", "wait4", "waitid", "prctl", "kill", "tgkill",
+                                "mmap", "mprotect", "personality", "process_vm_readv", "setitimer",
+                                "execve", "fork", "vfork", "pipe", "mincore", "getdents"});
 
 class Filter {
  public:
@@ -200,11 +201,9 @@ void let_sockets(Filter& filter, const Needs& needs) {
   }
 }
 
-// Threads, not processes. clone3 hides its flags from a filter: "no such call" makes the C library
-// use clone.
+// Threads, not processes.
 void let_threads(Filter& filter) {
   filter.let("clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)});
-  filter.add(SCMP_ACT_ERRNO(ENOSYS), "clone3");
   const auto self = static_cast<scmp_datum_t>(getpid());
   filter.let("tgkill", {SCMP_A0(SCMP_CMP_EQ, self)});
   for (const scmp_datum_t what : {PR_SET_NAME, PR_GET_NAME}) {
@@ -229,6 +228,8 @@ Result<int> restrict_system_calls(const Needs& needs) {
   Filter filter;
   for (const char* name : kCalls) filter.let(name);
   let_sockets(filter, needs);
+  // It hides its flags from a filter: "no such call" makes the C library use clone.
+  filter.add(SCMP_ACT_ERRNO(ENOSYS), "clone3");
   if (needs.sanitizers) {
     for (const char* name : kSanitizerCalls) filter.let(name);
   } else {

@@ -243,5 +243,28 @@ TEST(KeepAlive, GivesAnotherSenderItsOwnAnswer) {
   EXPECT_EQ(second.take(Kind::answer).body, "second");
 }
 
+TEST(KeepAlive, TakesNoAnswerFromBeforeItsRequestWasSent) {
+  Sandbox gateway;
+  FarEnd first = gateway.connect();
+  first.send(post("{}"));
+  gateway.destination().send(kOk);
+  EXPECT_EQ(first.take(Kind::answer).status(), 200);
+
+  // A sender that is slow to take its 100, while the kept connection is held for it.
+  FarEnd sender = gateway.connect({.capacity = 5});
+  sender.peer().feed(
+      "POST http://hooks.acme.io/in HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+      "Expect: 100-continue\r\n\r\n");
+  gateway.loop.run_until_idle();
+  gateway.destination().send("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked");
+  EXPECT_EQ(sender.received(), "HTTP/1.1 100 Continue\r\n\r\n");
+  sender.received().clear();
+  sender.send("hello");
+  EXPECT_EQ(gateway.destinations(), 2U) << "a connection of which nobody has spoken out of turn";
+  EXPECT_EQ(gateway.destination(1).take(Kind::request).body, "hello");
+  gateway.destination(1).send(kOk);
+  EXPECT_EQ(sender.take(Kind::answer).body, "ok");
+}
+
 }  // namespace
 }  // namespace egret::proxy
