@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "config/memory.h"
 #include "config/scalars.h"
 #include "config/sections.h"
@@ -36,7 +37,10 @@ void read_buffer_memory(const Mapping& root, Settings& settings) {
   const uint64_t least = kLeastMemoryAWorker * settings.workers;
   const auto parse = [](std::string_view text, std::string& why) {
     const std::optional<uint64_t> size = parse_size(text, why);
-    if (!size) why = in_quotes(text) + " is neither auto nor a size; write 64MiB or 10GiB";
+    const bool number = !text.empty() && text::is_digit(text.front());
+    if (!size && !number) {
+      why = in_quotes(text) + " is neither auto nor a size; write 64MiB or 10GiB";
+    }
     return size;
   };
   uint64_t bytes = 0;

@@ -29,9 +29,9 @@ std::span<char> Buffer::space() {
   return {data_ + end_, capacity_ - end_};
 }
 
-bool Buffer::grow(size_t capacity) {
+bool Buffer::grow(size_t capacity, MemoryFor whose) {
   if (capacity <= capacity_) return true;
-  if (!pool_->charge_new_work(capacity)) return false;
+  if (!pool_->charge(capacity, whose)) return false;
   char* larger = new char[capacity];
   std::memcpy(larger, data_ + begin_, size());
   pool_->give_back(data_, capacity_);
@@ -43,9 +43,10 @@ bool Buffer::grow(size_t capacity) {
   return true;
 }
 
-bool BufferBudget::take_for_new_work(uint64_t bytes) {
+bool BufferBudget::take_if_left(uint64_t bytes, MemoryFor whose) {
+  const uint64_t limit = whose == MemoryFor::answer ? most() : most() / 2;
   const uint64_t before = used_.fetch_add(bytes, std::memory_order_relaxed);
-  if (before + bytes <= most() / 2) return true;
+  if (before + bytes <= limit) return true;
   give_back(bytes);
   return false;
 }
@@ -67,7 +68,7 @@ Buffer BufferPool::take() {
 }
 
 std::optional<Buffer> BufferPool::take_for_new_work() {
-  if (!charge_new_work(kBytes)) return std::nullopt;
+  if (!charge(kBytes, MemoryFor::new_work)) return std::nullopt;
   return lend();
 }
 
@@ -85,10 +86,10 @@ Buffer BufferPool::lend() {
   return buffer;
 }
 
-bool BufferPool::charge_new_work(size_t bytes) {
+bool BufferPool::charge(size_t bytes, MemoryFor whose) {
   if (lent_bytes_ + bytes > set_aside_) {
     const size_t step = whole_steps(lent_bytes_ + bytes - set_aside_);
-    if (!budget_->take_for_new_work(step)) return false;
+    if (!budget_->take_if_left(step, whose)) return false;
     set_aside_ += step;
   }
   lent_bytes_ += bytes;

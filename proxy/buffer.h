@@ -13,6 +13,9 @@ namespace egret::proxy {
 
 class BufferPool;
 
+// Who asks for memory: a request or a tunnel, or the answer of a request that is under way.
+enum class MemoryFor : uint8_t { new_work, answer };
+
 // Buffer holds bytes read and not yet used. Borrowed from a worker's pool while bytes are in
 // flight, and given back when it dies. May grow, up to what a head may need.
 class Buffer {
@@ -40,8 +43,8 @@ class Buffer {
   }
   [[nodiscard]] bool full() const { return size() == capacity_; }
   // Makes the capacity at least `capacity`; views are void afterwards. False, and nothing changes,
-  // when the budget has nothing left for it.
-  [[nodiscard]] bool grow(size_t capacity);
+  // when that part of the budget has nothing left for it.
+  [[nodiscard]] bool grow(size_t capacity, MemoryFor whose);
 
  private:
   friend class BufferPool;
@@ -61,9 +64,9 @@ class Buffer {
 
 // BufferBudget is the memory that the buffers of all workers may take together, so that a crowd of
 // slow peers meets a refusal and not the kernel's out-of-memory killer. Any thread.
-//   New work (a request, a tunnel's next bytes, a longer head) may use half of it. The other half
-//   is for answers: each needs at most one buffer, its request holds one already, so an exchange
-//   that has begun never lacks one.
+//   New work (a request with its head, a tunnel's next bytes) may use half of it. The other half is
+//   for answers: each gets one buffer in any case, since its request holds one already, and more
+//   for a longer head while there is some.
 class BufferBudget {
  public:
   explicit BufferBudget(uint64_t most = UINT64_MAX) : most_(most) {}
@@ -76,7 +79,8 @@ class BufferBudget {
  private:
   friend class BufferPool;
   void take(uint64_t bytes) { used_.fetch_add(bytes, std::memory_order_relaxed); }
-  bool take_for_new_work(uint64_t bytes);
+  // False when this part of the budget has not so much left.
+  bool take_if_left(uint64_t bytes, MemoryFor whose);
   void give_back(uint64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
   std::atomic<uint64_t> most_;
   std::atomic<uint64_t> used_ = 0;
@@ -109,7 +113,7 @@ class BufferPool {
  private:
   friend class Buffer;
   Buffer lend();
-  bool charge_new_work(size_t bytes);
+  bool charge(size_t bytes, MemoryFor whose);
   void uncharge(size_t bytes);
   void give_back(char* data, size_t capacity);
   BufferBudget* budget_;

@@ -113,7 +113,8 @@ void print_bytes(Page& page, const Metrics& metrics) {
   page.sample("egret_tunnel_bytes_total", R"(direction="up")", metrics.tunnel_bytes_up);
   page.sample("egret_tunnel_bytes_total", R"(direction="down")", metrics.tunnel_bytes_down);
   page.single("egret_buffers", "gauge", "Buffers that hold bytes in flight.", metrics.buffers_lent);
-  page.single("egret_buffer_bytes", "gauge", "Memory of these buffers.", metrics.buffer_bytes);
+  page.single("egret_buffer_bytes", "gauge",
+              "Bytes of memory in buffers that hold bytes in flight.", metrics.buffer_bytes);
 }
 
 void print_dns(Page& page, const Metrics& metrics) {
@@ -144,7 +145,10 @@ void print_process(Page& page, const ProcessMetrics& process) {
   page.sample("egret_build_info", fmt::format(R"(version="{}")", kVersion), 1);
   page.single("egret_workers", "gauge", "Event loops.", process.workers);
   page.single("egret_buffer_bytes_limit", "gauge",
-              "buffer_memory; new requests may use half of it.", process.buffer_memory);
+              "buffer_memory; new requests may set half of it aside.", process.buffer_memory);
+  page.single("egret_buffer_bytes_reserved", "gauge",
+              "Bytes of buffer_memory that workers have set aside, lent or not.",
+              process.buffer_memory_reserved);
   page.single("egret_draining", "gauge", "1 while Egret shuts down.", process.draining ? 1 : 0);
   page.family("egret_reloads_total", "counter", "Configurations offered by SIGHUP.");
   page.sample("egret_reloads_total", R"(result="applied")", process.reloads_applied);

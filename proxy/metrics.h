@@ -90,7 +90,8 @@ struct ProcessMetrics {
   uint64_t reloads_applied = 0;
   uint64_t reloads_refused = 0;
   uint64_t log_lines_dropped = 0;
-  uint64_t buffer_memory = 0;  // the limit, bytes
+  uint64_t buffer_memory = 0;           // the limit, bytes
+  uint64_t buffer_memory_reserved = 0;  // set aside by workers, bytes
   bool draining = false;
   uint32_t workers = 0;
 };

@@ -110,7 +110,9 @@ std::string refusal(const Failure& failure, const Record& record, const ReplyCon
     out += "Proxy-Authenticate: Basic realm=\"egret\", charset=\"UTF-8\"\r\n";
     out += "Proxy-Authenticate: Bearer realm=\"egret\"\r\n";
   }
-  if (reason.status == 429 || reason.status == 503) {
+  // Not for a request that the destination may have had already.
+  const bool sent = failure.reason == Reason::memory_limit && record.attempts > 0;
+  if (reason.status == 429 || (reason.status == 503 && !sent)) {
     out += fmt::format("Retry-After: {}\r\n", kRetryAfter);
   }
   if (!context.keep_alive) {

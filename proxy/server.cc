@@ -215,6 +215,7 @@ ProcessMetrics Server::process() const {
           .reloads_refused = reloads_refused_,
           .log_lines_dropped = log_.dropped(),
           .buffer_memory = buffer_memory_.most(),
+          .buffer_memory_reserved = buffer_memory_.used(),
           .draining = draining_,
           .workers = static_cast<uint32_t>(workers_.size())};
 }

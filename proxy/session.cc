@@ -218,6 +218,12 @@ void Sessions::Member::busy() {
   idle_before_ = idle_after_ = nullptr;
 }
 
+std::optional<ConnectionSlot> Sessions::place_for_one_more(std::shared_ptr<ListenerInfo> listener) {
+  std::optional<ConnectionSlot> free = ConnectionSlot::take(listener);
+  if (free || !end_longest_idle(listener->label)) return free;
+  return ConnectionSlot::take_of_another(std::move(listener));
+}
+
 bool Sessions::end_longest_idle(Labels::Id listener) {
   Member* longest = idle_[listener].first;
   // A request may be on its way on one that was used a moment ago.

@@ -47,13 +47,15 @@ class Sessions {
   explicit Sessions(Metrics& metrics) : metrics_(metrics) {}
   // Wakes every session that waits for a request, so that it sees services.draining.
   void wake_idle();
-  // Ends the connection of a listener that has waited longest for a request (RFC 9112 9.5 lets a
-  // server do so at any time), so that whoever keeps connections open for later cannot keep others
-  // out. False when none has waited for kLeastIdle.
-  bool end_longest_idle(Labels::Id listener);
+  // A place among the listener's connections. When all are taken, that of the one in this worker
+  // which has waited longest for a request, and for kLeastIdle: it ends (RFC 9112 9.5 lets a server
+  // do so at any time), so that who keeps connections for later cannot keep others out. Nothing
+  // when there is none.
+  std::optional<ConnectionSlot> place_for_one_more(std::shared_ptr<ListenerInfo> listener);
   [[nodiscard]] size_t size() const { return size_; }
 
  private:
+  bool end_longest_idle(Labels::Id listener);
   // A listener's idle connections, the longest idle first.
   struct Idle {
     Member* first = nullptr;

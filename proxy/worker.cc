@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <cerrno>
 #include <cstring>
 #include <exception>
 #include <future>
@@ -132,10 +133,7 @@ class Worker::Inside {
 
   void take(Accepting& accepting, net::Accepted accepted) {
     auto stream = std::make_unique<net::SocketStream>(loop_, std::move(accepted.fd));
-    std::optional<ConnectionSlot> slot = ConnectionSlot::take(accepting.info);
-    if (!slot && sessions_.end_longest_idle(accepting.info->label)) {
-      slot = ConnectionSlot::take_of_another(accepting.info);
-    }
+    std::optional<ConnectionSlot> slot = sessions_.place_for_one_more(accepting.info);
     std::optional<policy::Address> address;
     if (accepted.peer) address = accepted.peer->address;
     if (slot) {
@@ -173,9 +171,10 @@ class Worker::Inside {
     const TimePoint now = async::Scheduler::current().now();
     if (now < tell_exhausted_again_) return;
     tell_exhausted_again_ = deadline_after(now, kTellExhaustedEvery);
+    const bool files = error == EMFILE || error == ENFILE;
     shared_.event(config::LogLevel::error,
                   std::string("new connections wait: accept: ") + std::strerror(error) +
-                      "; raise the limit of open files (LimitNOFILE, ulimit -n)");
+                      (files ? "; raise the limit of open files (LimitNOFILE, ulimit -Hn)" : ""));
   }
 
   void tell(std::exception_ptr bug) {

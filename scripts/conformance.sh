@@ -12,6 +12,10 @@ case " $* " in *" --help "* | *" -h "*)
   ;;
 esac
 
+if [ "$(id -u)" -ne 0 ]; then
+  echo "conformance.sh: needs root, for a network namespace in which it is its own internet" >&2
+  exit 1
+fi
 ./scripts/install.sh conformance
 if [ -z "${EGRET:-}" ]; then
   ./scripts/install.sh build

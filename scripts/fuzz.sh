@@ -5,6 +5,11 @@
 #   --merge: instead, takes of them into tests/data/fuzz/<target> what reaches something new.
 # Environment: JOBS (number of CPUs).
 set -euo pipefail
+case " $* " in *" --help "* | *" -h "*)
+  sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
+  exit 0
+  ;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 merge=no
@@ -27,7 +32,10 @@ fuzz() {
   seeds=tests/data/fuzz/$name
   mkdir -p "$found" "$seeds"
   if [ "$merge" = yes ]; then
-    "$target" -merge=1 "$seeds" "$found" >"$found.log" 2>&1
+    if ! "$target" -merge=1 "$seeds" "$found" >"$found.log" 2>&1; then
+      echo "$name: the merge FAILED, the log is $found.log"
+      return 1
+    fi
     echo "$name: $(find "$seeds" -type f | wc -l) inputs in $seeds"
   # What is new goes to the first directory: never to the tree.
   elif "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
@@ -41,10 +49,17 @@ fuzz() {
 }
 export -f fuzz
 
+mapfile -t known < <(find tests/fuzz -name '*_fuzz.cc' -printf '%f\n' | sed 's/_fuzz\.cc$//' | sort)
 names=("$@")
-if [ ${#names[@]} -eq 0 ]; then
-  mapfile -t names < <(find tests/fuzz -name '*_fuzz.cc' -printf '%f\n' | sed 's/_fuzz\.cc$//' | sort)
-fi
+if [ ${#names[@]} -eq 0 ]; then names=("${known[@]}"); fi
+for name in "${names[@]}"; do
+  if [ ! -e "tests/fuzz/${name}_fuzz.cc" ]; then
+    echo "fuzz.sh: no target \"$name\"; there are: ${known[*]}" >&2
+    exit 2
+  fi
+done
+
+./scripts/install.sh build test fuzz
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz --target "${names[@]/%/_fuzz}" -j "$jobs" -- --quiet
 

@@ -14,15 +14,20 @@ namespace egret::commands {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Loop, wake-ups, sockets to name servers and listeners of each worker; the admin's, the log's.
+constexpr uint64_t kFilesAtRest = 24;
+constexpr uint64_t kFilesAWorker = 8;
+
 using config::LogLevel;
 using config::Sandbox;
 
 // c-ares draws the numbers of its queries from /dev/urandom, and from something weaker without it.
-// Name servers, hosts, time zones; and where systemd keeps the file that /etc/resolv.conf is a link
-// to. Folders, since such files are replaced by renaming another.
-constexpr const char* kSystemFolders[] = {"/dev/urandom",        "/etc",
-                                          "/usr/share/zoneinfo", "/run/systemd/resolve",
-                                          "/run/resolvconf",     "/run/NetworkManager"};
+// Name servers, hosts, time zones; and where systemd keeps the file that /etc/resolv.conf links to.
+// Folders, since such files are replaced by renaming another.
+constexpr const char* kSystemPlaces[] = {"/dev/urandom",        "/etc",
+                                         "/usr/share/zoneinfo", "/run/systemd/resolve",
+                                         "/run/resolvconf",     "/run/NetworkManager"};
 
 // Where the file is, and where it really is when it is a link, as in a mounted Kubernetes volume.
 void add_folder(std::vector<std::string>& folders, const std::string& file) {
@@ -53,7 +58,7 @@ void add_log(std::vector<std::string>& places, const std::string& file) {
 
 sandbox::Needs needs_of(const config::Loaded& loaded) {
   sandbox::Needs needs;
-  needs.read.assign(std::begin(kSystemFolders), std::end(kSystemFolders));
+  needs.read.assign(std::begin(kSystemPlaces), std::end(kSystemPlaces));
   add_folder(needs.read, "/etc/resolv.conf");
   for (const std::string& file : loaded.files) add_folder(needs.read, file);
   const config::Settings& settings = *loaded.settings;
@@ -73,18 +78,19 @@ sandbox::Needs needs_of(const config::Loaded& loaded) {
 
 }  // namespace
 
-Result<std::string> confine(const config::Loaded& loaded) {
+Result<Confined> confine(const config::Loaded& loaded) {
   const Sandbox wanted = loaded.settings->sandbox;
-  if (wanted == Sandbox::off) return std::string();
+  if (wanted == Sandbox::off) return Confined{LogLevel::warn, "sandbox: off, as configured"};
   Result<sandbox::Entered> entered = sandbox::enter(needs_of(loaded));
   if (!entered) return Unexpected(std::move(entered.error()));
-  if (wanted == Sandbox::required && !entered->missing.empty()) {
-    return Unexpected(Reason::internal_error, entered->missing + "`sandbox: required` says so.");
+  const std::string& missing = entered->missing;
+  if (wanted == Sandbox::required && !missing.empty()) {
+    return Unexpected(Reason::internal_error, missing);
   }
-  return fmt::format(
-      "sandbox: no new privileges, {} rules for system calls, files by Landlock ABI {}{}{}",
-      entered->system_calls, entered->landlock_version, entered->missing.empty() ? "" : "; ",
-      entered->missing);
+  if (!missing.empty()) return Confined{LogLevel::warn, "sandbox: " + missing};
+  return Confined{LogLevel::info, fmt::format("sandbox: no new privileges, {} rules for system "
+                                              "calls, files by Landlock ABI {}",
+                                              entered->seccomp_rules, entered->landlock_version)};
 }
 
 void protect_secrets(const config::Settings& settings, proxy::Log& log) {
@@ -92,24 +98,32 @@ void protect_secrets(const config::Settings& settings, proxy::Log& log) {
   log.event(LogLevel::warn, "core dumps cannot be switched off: one would hold secrets");
 }
 
-void raise_descriptor_limit(const config::Settings& settings, proxy::Log& log) {
+Result<> raise_descriptor_limit(const config::Settings& settings, proxy::Log& log) {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
     log.event(LogLevel::warn, "the limit of open files cannot be raised");
-    return;
+    return {};
+  }
+  const uint64_t least = kFilesAtRest + kFilesAWorker * settings.workers;
+  if (limit.rlim_max < least) {
+    return Unexpected(Reason::internal_error,
+                      fmt::format("the limit of open files is {}, and {} workers need {} to begin "
+                                  "with; raise it (LimitNOFILE, ulimit -Hn)",
+                                  limit.rlim_max, settings.workers, least));
   }
   uint64_t connections = 0;
   for (const config::Listener& listener : settings.listeners) {
     connections += listener.max_connections;
   }
-  if (2 * connections <= limit.rlim_max) return;
-  log.event(LogLevel::warn,
-            fmt::format("the limit of open files is {}, two for each request under way, and the "
-                        "listeners may have {} connections; raise it (LimitNOFILE, ulimit -Hn) or "
-                        "lower max_connections",
-                        limit.rlim_max, connections));
+  if (2 * connections <= limit.rlim_max) return {};
+  log.event(
+      LogLevel::warn,
+      fmt::format("the limit of open files is {}, and {} connections with a request each need "
+                  "{}; raise it (LimitNOFILE, ulimit -Hn) or lower max_connections",
+                  limit.rlim_max, connections, 2 * connections));
+  return {};
 }
 
 }  // namespace egret::commands

@@ -63,8 +63,9 @@ class ServerGateway final : public admin::Gateway {
   proxy::Server& server_;
 };
 
-// A file in a folder that was not named at the start.
+// Why a reload may have been refused: a file in a folder that was not named at the start.
 std::string sandbox_hint(const config::Loaded& loaded, const std::string& why) {
+  if (loaded.settings && loaded.settings->sandbox == config::Sandbox::off) return {};
   const auto says_so = [](const std::string& message) {
     return message.find("Permission denied") != std::string::npos ||
            message.find("Operation not permitted") != std::string::npos;
@@ -75,8 +76,9 @@ std::string sandbox_hint(const config::Loaded& loaded, const std::string& why) {
         return says_so(diagnostic.message);
       });
   if (!denied) return {};
-  return "; files in folders that the configuration did not name at the start, and a first Unix "
-         "socket, need a restart or `sandbox: off`";
+  return "; if its owner and mode are right, its folder was not named at the start, and the "
+         "sandbox "
+         "is not widened: restart Egret (docs/configuration.md, `sandbox`)";
 }
 
 void reload(const std::string& path, proxy::Server& server, admin::Admin& admin, proxy::Log& log) {
@@ -179,10 +181,12 @@ int run(const std::string& path) {
   const auto& settings = loaded.settings;
   if (!settings) return 2;
   const Signals signals;
-  const Result<std::string> confined = confine(loaded);
+  const Result<Confined> confined = confine(loaded);
   if (!confined) {
-    std::cerr << "egret: sandbox: " << confined.error().detail
-              << " (`sandbox: off` goes without)\n";
+    const bool required = settings->sandbox == config::Sandbox::required;
+    std::cerr << "egret: sandbox: " << confined.error().detail << "; "
+              << (required ? "`sandbox: auto` starts without it\n"
+                           : "`sandbox: off` starts without any\n");
     return 1;
   }
   proxy::Log log;
@@ -191,9 +195,13 @@ int run(const std::string& path) {
     std::cerr << "egret: log.access: " << logged.error().detail << "\n";
     return 1;
   }
-  if (!confined->empty()) log.event(LogLevel::info, *confined);
+  log.event(confined->level, confined->sentence);
   protect_secrets(*settings, log);
-  raise_descriptor_limit(*settings, log);
+  const Result<> files = raise_descriptor_limit(*settings, log);
+  if (!files) {
+    std::cerr << "egret: " << files.error().detail << "\n";
+    return 1;
+  }
   try {
     const int code = serve(path, settings, signals, log);
     log.flush();

@@ -22,13 +22,16 @@ Result<Entered> enter(const Needs& needs) {
     Result<> restricted = restrict_files(needs, entered.landlock_version);
     if (!restricted) return Unexpected(std::move(restricted.error()));
   } else {
-    entered.missing = "the kernel has no Landlock: files are not restricted. ";
+    entered.missing = std::string("files are not restricted: no Landlock (") +
+                      std::strerror(errno) + "; an older kernel, or a container's profile)";
   }
-  Result<int> calls = restrict_system_calls(needs);
-  if (!calls) return Unexpected(std::move(calls.error()));
-  entered.system_calls = *calls;
-  if (*calls == 0) {
-    entered.missing += "The kernel has no seccomp filters: system calls are not restricted. ";
+  Result<int> rules = restrict_system_calls(needs);
+  if (rules) {
+    entered.seccomp_rules = *rules;
+  } else {
+    if (!entered.missing.empty()) entered.missing += "; ";
+    entered.missing += "system calls are not restricted: seccomp: " + rules.error().detail +
+                       " (an older kernel, or a container's profile)";
   }
   return entered;
 }

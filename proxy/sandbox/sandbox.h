@@ -20,18 +20,18 @@ struct Needs {
 
 // What is in force.
 struct Entered {
-  int system_calls = 0;      // that the seccomp filter lets through; 0: the kernel has no filter
-  int landlock_version = 0;  // of the kernel's Landlock ABI; 0: it has none
-  std::string missing;       // a sentence about each of the two that is not there; empty: both are
+  int seccomp_rules = 0;     // of what is let through; 0: there is no filter
+  int landlock_version = 0;  // of the kernel's Landlock ABI; 0: it has none, or may not be asked
+  std::string missing;       // which of the two is not there, and why; empty: both are
 };
 
 // Gives up, for this thread and every one made later, for ever, what a gateway does not need:
 //   1. no new privileges: set-user-ID programs give none (prctl(2) PR_SET_NO_NEW_PRIVS);
 //   2. Landlock: no file is opened outside of the folders, none is executed (landlock(7));
-//   3. seccomp: no system call but those that Egret uses (seccomp_calls.h). Running a program ends
+//   3. seccomp: no system call but those that Egret uses (seccomp.cc). Running a program ends
 //      the process; anything else fails with EPERM.
-//   Call it before a thread is made. Errors: internal_error when the kernel has one of them and
-//   does not take what it is given: then the process must not go on.
+//   Call it before a thread is made. Errors: internal_error when privileges cannot be given up, or
+//   Landlock is there and does not take a folder: then the process must not go on.
 Result<Entered> enter(const Needs& needs);
 
 // No core dump, no ptrace by the same user, /proc/self for root only: for whoever holds secrets.

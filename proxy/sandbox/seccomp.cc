@@ -158,14 +158,14 @@ class Filter {
   }
   void let(const char* name, std::initializer_list<scmp_arg_cmp> when = {}) {
     add(SCMP_ACT_ALLOW, name, when);
-    ++let_through_;
   }
   void add(uint32_t action, const char* name, std::initializer_list<scmp_arg_cmp> when = {}) {
     const int call = seccomp_syscall_resolve_name(name);
     if (call == __NR_SCMP_ERROR || call < 0 || !failed_.empty()) return;  // not on this machine
     const int status = seccomp_rule_add_array(context_.get(), action, call,
                                               static_cast<unsigned>(when.size()), when.begin());
-    if (status != 0) failed_ = std::string(name) + ": " + std::strerror(-status);
+    if (status != 0) failed_ = std::string("the rule for ") + name + ": " + std::strerror(-status);
+    if (action == SCMP_ACT_ALLOW) ++rules_;
   }
   Result<int> load() {
     if (failed_.empty()) {
@@ -173,12 +173,12 @@ class Filter {
       if (status != 0) failed_ = std::string("seccomp_load: ") + std::strerror(-status);
     }
     if (!failed_.empty()) return Unexpected(Reason::internal_error, failed_);
-    return let_through_;
+    return rules_;
   }
 
  private:
   std::unique_ptr<void, decltype(&seccomp_release)> context_;
-  int let_through_ = 0;
+  int rules_ = 0;
   std::string failed_;
 };
 
@@ -221,10 +221,6 @@ void let_memory(Filter& filter) {
 }  // namespace
 
 Result<int> restrict_system_calls(const Needs& needs) {
-  // Asked for the way that changes nothing: EFAULT when there are filters (seccomp(2)).
-  if (prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, nullptr) == -1 && errno == EINVAL) {
-    return 0;
-  }
   Filter filter;
   for (const char* name : kCalls) filter.let(name);
   let_sockets(filter, needs);
@@ -235,7 +231,9 @@ Result<int> restrict_system_calls(const Needs& needs) {
   } else {
     let_threads(filter);
     let_memory(filter);
-    for (const char* name : {"execve", "execveat"}) filter.add(SCMP_ACT_KILL_PROCESS, name);
+    // Linux 4.14 and what lets it be asked; the thread alone otherwise.
+    const uint32_t end = seccomp_api_get() >= 3 ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_KILL;
+    for (const char* name : {"execve", "execveat"}) filter.add(end, name);
   }
   return filter.load();
 }

@@ -2,6 +2,9 @@
 
 import pathlib
 import re
+import resource
+import signal
+import subprocess
 import tempfile
 import unittest
 
@@ -61,11 +64,34 @@ class SandboxTest(unittest.TestCase):
         with support.Egret(support.OPEN) as egret:
             (egret.path / "token").write_text("s3cret-s3cret", encoding="utf-8")
             (egret.path / "token").chmod(0o600)
+            if resource.getrlimit(resource.RLIMIT_CORE)[1] != 0:
+                self.assertNotEqual(limit(egret)[1], "0")
             egret.write(support.OPEN + "senders: [{name: a, networks: [127.0.0.1]}, "
                                        "{name: b, credentials: {token: {file: '@FOLDER@/token'}}}]\n")
             egret.reload()
             self.assertEqual(limit(egret), ["0", "0"])
             self.assertNotIn("s3cret", egret.stderr())
+
+    def test_the_access_log_may_be_a_pipe_by_name(self):
+        for name in ("/dev/stdout", "/dev/stderr", "/proc/self/fd/1"):
+            with self.subTest(name), tempfile.TemporaryDirectory(prefix="egret-e2e-") as folder, support.Receiver() as receiver:
+                config = pathlib.Path(folder, "egret.yaml")
+                config.write_text(support.OPEN + "listeners: [{address: 127.0.0.1:0}]\nadmin: {address: 127.0.0.1:0}\nworkers: 1\n"
+                                  f"log: {{access: {name}, format: json}}\n", encoding="utf-8")
+                process = subprocess.Popen([support.BINARY, "run", "-c", str(config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                           text=True)
+                try:
+                    started = next(line for line in process.stdout if "listens on" in line)
+                    port = int(re.search(r"listens on 127\.0\.0\.1:(\d+)", started)[1])
+                    for _ in range(2):  # the second, after the log was opened anew
+                        with support.Sender(("127.0.0.1", port)) as sender:
+                            self.assertEqual(sender.request(receiver.url()).status, 200)
+                        self.assertIn('"verdict":"allowed"', next(line for line in process.stdout if "request_id" in line))
+                        process.send_signal(signal.SIGHUP)
+                        self.assertTrue(next(line for line in process.stdout if "configuration reloaded" in line))
+                finally:
+                    process.terminate()
+                    process.communicate(timeout=support.PATIENCE)
 
     def test_a_reload_stays_within_the_folders_of_the_start(self):
         with tempfile.TemporaryDirectory(prefix="egret-e2e-") as elsewhere, support.Receiver() as receiver, \
@@ -73,7 +99,7 @@ class SandboxTest(unittest.TestCase):
             for text in (f"listeners: [{{address: 'unix:{elsewhere}/egret.sock'}}]\n", f"log: {{access: {elsewhere}/access.log}}\n"):
                 egret.write(support.OPEN + text)
                 egret.reload("refused")
-                self.assertRegex(egret.events()[-1], "(Permission denied|not permitted).*need a restart")
+                self.assertRegex(egret.events()[-1], "(Permission denied|not permitted).*the sandbox is not widened: restart Egret")
                 self.assertEqual(support.post(egret, receiver.url()).status, 200)
             self.assertEqual(list(pathlib.Path(elsewhere).iterdir()), [])
 

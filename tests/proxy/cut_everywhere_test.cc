@@ -133,6 +133,8 @@ void cut_answer_at_the_sender(const Sent& answer, size_t taken) {
   if (gateway.pool.size() > 0) {
     // Its last byte was the answer's: nobody can tell.
     EXPECT_EQ(gateway.logged("reason"), "");
+    std::string all = sender.peer().transcript();
+    EXPECT_TRUE(test::take_message(all, Kind::answer).whole) << "kept after half an answer";
     gateway.pool.clear();
   } else if (answer.name != "until the close") {
     EXPECT_EQ(gateway.logged("reason"), "sender_disconnected");

@@ -37,7 +37,7 @@ TEST(BufferBudget, GivesHalfOfItselfToNewWorkAndAllOfItToAnswers) {
   for (size_t i = 0; i < requests.size(); ++i) answers.push_back(pool.take());
   EXPECT_EQ(budget.used(), budget.most());
   EXPECT_EQ(pool.lent_bytes(), budget.most());
-  EXPECT_FALSE(requests.front().grow(2 * BufferPool::kBytes));
+  EXPECT_FALSE(requests.front().grow(2 * BufferPool::kBytes, MemoryFor::answer));
   EXPECT_EQ(requests.front().capacity(), BufferPool::kBytes) << "nothing has changed";
 
   requests.clear();
@@ -75,7 +75,7 @@ TEST(BufferBudget, MayBeChangedWhileMuchIsLent) {
   budget.set_most(0);
   taken.clear();
   Buffer growing = pool.take();
-  EXPECT_FALSE(growing.grow(3 * BufferPool::kStep));
+  EXPECT_FALSE(growing.grow(3 * BufferPool::kStep, MemoryFor::answer));
 }
 
 // Senders whose requests wait for their answers, as many as the memory is for.
@@ -141,15 +141,24 @@ TEST(Memory, ThatIsUsedUpRefusesALongerHead) {
   expect_refused_for_memory(gateway, sender);
 }
 
-TEST(Memory, ThatIsUsedUpFailsAnAnswerWithALongerHead) {
+constexpr std::string_view kLongAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Long: ";
+
+TEST(Memory, ForNewWorkUsedUpLeavesSomeForAnAnswerWithALongerHead) {
+  Sandbox gateway;
+  std::vector<FarEnd> senders = fill(gateway);
+  gateway.destination(0).send(std::string(kLongAnswer) + std::string(20'000, 'x') + "\r\n\r\n");
+  EXPECT_EQ(senders[0].take(Kind::answer).status(), 200);
+}
+
+TEST(Memory, ThatAnswersHaveUsedUpTooFailsOneWithALongerHead) {
   Sandbox gateway;
   std::vector<FarEnd> senders = fill(gateway);
   for (size_t i = 1; i < senders.size(); ++i) gateway.destination(i).send("HTTP/1.1 200 ");
-  gateway.destination(0).send("HTTP/1.1 200 OK\r\nX-Long: " + std::string(20'000, 'x') +
-                              "\r\nContent-Length: 0\r\n\r\n");
+  gateway.destination(0).send(std::string(kLongAnswer) + std::string(20'000, 'x') + "\r\n\r\n");
   const Message answer = senders[0].take(Kind::answer);
   EXPECT_EQ(answer.status(), 503);
   EXPECT_EQ(answer.problem("reason"), "memory_limit");
+  EXPECT_EQ(answer.field("Retry-After"), "") << "the destination has had it";
 }
 
 TEST(Memory, ThatIsUsedUpPausesATunnelAndLosesNothingOfIt) {

@@ -218,8 +218,8 @@ TEST(Buffers, KeepTheirBytesWhenTheyMoveAndGrow) {
   EXPECT_EQ(buffer.view().size(), BufferPool::kBytes - 10);
   EXPECT_EQ(buffer.view().back(), 'z');
 
-  EXPECT_TRUE(buffer.grow(3 * BufferPool::kBytes));
-  EXPECT_TRUE(buffer.grow(2 * BufferPool::kBytes));
+  EXPECT_TRUE(buffer.grow(3 * BufferPool::kBytes, MemoryFor::answer));
+  EXPECT_TRUE(buffer.grow(2 * BufferPool::kBytes, MemoryFor::answer));
   EXPECT_EQ(buffer.capacity(), 3 * BufferPool::kBytes);
   EXPECT_EQ(buffer.view().back(), 'z');
   EXPECT_EQ(pool.lent(), 1U);

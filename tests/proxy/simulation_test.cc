@@ -41,8 +41,9 @@ std::string joined(const std::vector<std::string>& lines) {
 void expect_good(uint64_t seed) {
   const Outcome outcome = simulate(seed);
   if (outcome.violations.empty()) return;
-  ADD_FAILURE() << joined(outcome.violations) << "Replay: EGRET_SIMULATION_SEED=" << seed
-                << " ./egret_proxy_test --gtest_filter='SimulationItself.ReplaysOneSeed'";
+  ADD_FAILURE()
+      << joined(outcome.violations) << "Replay: EGRET_SIMULATION_SEED=" << seed
+      << " build/dev/tests/egret_proxy_test --gtest_filter='SimulationItself.ReplaysOneSeed'";
 }
 
 class Simulation : public testing::TestWithParam<uint64_t> {};

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -38,8 +39,18 @@ int in_sandbox(const Needs& needs, const std::function<int()>& what) {
   const pid_t child = fork();
   if (child == 0) {
     const Result<Entered> entered = enter(needs);
-    _exit(entered && entered->missing.empty() ? what() : kNotEntered);
+    const bool all = entered && entered->missing.empty();
+    if (!all) std::fputs((entered ? entered->missing : entered.error().detail).c_str(), stderr);
+    _exit(all ? what() : kNotEntered);
   }
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+int outside(int (*what)()) {
+  const pid_t child = fork();
+  if (child == 0) _exit(what());
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
@@ -90,6 +101,9 @@ class SystemCalls : public testing::TestWithParam<Attempt> {};
 
 TEST_P(SystemCalls, AreThoseThatEgretUses) {
   const Attempt& attempt = GetParam();
+  if (attempt.expected > 0 && outside(attempt.make) == attempt.expected) {
+    GTEST_SKIP() << "the kernel refuses it to this user without a sandbox too";
+  }
   EXPECT_EQ(in_sandbox({.read = {"/"}, .write = {}}, attempt.make), attempt.expected);
 }
 

@@ -229,10 +229,7 @@ async::Task<void> Gateway::serving(From from, std::optional<FarEnd>& sender) {
   sender.emplace(loop, made.peer);
   std::optional<policy::Address> address;
   if (from.address) address = policy::Address::parse(*from.address);
-  std::optional<proxy::ConnectionSlot> slot = proxy::ConnectionSlot::take(info);
-  if (!slot && sessions.end_longest_idle(info->label)) {
-    slot = proxy::ConnectionSlot::take_of_another(info);
-  }
+  std::optional<proxy::ConnectionSlot> slot = sessions.place_for_one_more(info);
   if (!slot) return proxy::turn_away(services, std::move(made.stream), info);
   return proxy::serve(services, sessions, std::move(*slot), std::move(made.stream), info, address);
 }
