@@ -29,7 +29,8 @@ import support    # pylint: disable=wrong-import-position
 
 GOOD, FROM, TO = "127.0.0.1", "127.0.0.2", "127.0.0.3"  # listeners: good senders, hostile senders, good ones to hostile destinations
 SHARE = 0.10
-WARM_UP = 0.2            # of the requests
+WARM_UP = 0.2            # of the requests: a crowd, so that pools and the allocator's arenas reach their size
+CROWD = 0.40             # hostile share while warming up
 EVERY = 2                # seconds between two looks
 SPARE = (2 << 20, 0.05)  # how much memory may differ by chance: bytes, share
 LONGEST = 40 * 60        # seconds: then something is stuck
@@ -155,6 +156,7 @@ class Soak:
         with contextlib.ExitStack() as stack:
             wrk = self.run(stack, ["wrk", "-t1", "-c32", f"-d{LONGEST}s", "--timeout", "20s", "-s", str(HERE / "peers/post.lua"),
                                    f"http://{host}:{port}/"], env=environment)
+            since = {}
             acts, end, told = 0, time.monotonic() + LONGEST, 0
             while True:
                 time.sleep(0.25)
@@ -168,7 +170,11 @@ class Soak:
                 if time.monotonic() > end or wrk.poll() is not None or self.hostile.poll() is not None:
                     raise Failed(f"stuck: {self.busy()}")
                 # Some acts are several requests, some never become one.
-                wanted = now["good"] * SHARE / (1 - SHARE)
+                warm = now["good"] + now["hostile"] >= WARM_UP * self.requests
+                share = SHARE if warm else CROWD
+                if warm and not since:
+                    since = now
+                wanted = since.get("hostile", 0) + (now["good"] - since.get("good", 0)) * share / (1 - share)
                 ratio = min(max(now["hostile"] / acts, 0.2), 3) if acts > 1000 else 1
                 acts = max(acts, int(acts + (wanted - now["hostile"]) / ratio * 0.5))
                 self.hostile.stdin.write(f"{acts}\n")

@@ -1,6 +1,7 @@
 #include "proxy/buffer.h"
 
 #include <cstring>
+#include <memory>
 
 namespace egret::proxy {
 namespace {
@@ -31,12 +32,13 @@ std::span<char> Buffer::space() {
 
 bool Buffer::grow(size_t capacity, MemoryFor whose) {
   if (capacity <= capacity_) return true;
+  auto larger =
+      std::make_unique_for_overwrite<char[]>(capacity);  // before it is charged: may throw
   if (!pool_->charge(capacity, whose)) return false;
-  char* larger = new char[capacity];
-  std::memcpy(larger, data_ + begin_, size());
+  std::memcpy(larger.get(), data_ + begin_, size());
   pool_->give_back(data_, capacity_);
   ++pool_->lent_;
-  data_ = larger;
+  data_ = larger.release();
   end_ -= begin_;
   begin_ = 0;
   capacity_ = capacity;
@@ -44,7 +46,9 @@ bool Buffer::grow(size_t capacity, MemoryFor whose) {
 }
 
 bool BufferBudget::take_if_left(uint64_t bytes, MemoryFor whose) {
-  const uint64_t limit = whose == MemoryFor::answer ? most() : most() / 2;
+  const uint64_t limit = whose == MemoryFor::answer   ? most()
+                         : whose == MemoryFor::tunnel ? most() / 4 * 3
+                                                      : most() / 2;
   const uint64_t before = used_.fetch_add(bytes, std::memory_order_relaxed);
   if (before + bytes <= limit) return true;
   give_back(bytes);
@@ -67,8 +71,8 @@ Buffer BufferPool::take() {
   return lend();
 }
 
-std::optional<Buffer> BufferPool::take_for_new_work() {
-  if (!charge(kBytes, MemoryFor::new_work)) return std::nullopt;
+std::optional<Buffer> BufferPool::take_if_left(MemoryFor whose) {
+  if (!charge(kBytes, whose)) return std::nullopt;
   return lend();
 }
 

@@ -13,8 +13,8 @@ namespace egret::proxy {
 
 class BufferPool;
 
-// Who asks for memory: a request or a tunnel, or the answer of a request that is under way.
-enum class MemoryFor : uint8_t { new_work, answer };
+// Who asks for memory: a new request, a tunnel that is open, the answer of a request under way.
+enum class MemoryFor : uint8_t { request, tunnel, answer };
 
 // Buffer holds bytes read and not yet used. Borrowed from a worker's pool while bytes are in
 // flight, and given back when it dies. May grow, up to what a head may need.
@@ -64,9 +64,9 @@ class Buffer {
 
 // BufferBudget is the memory that the buffers of all workers may take together, so that a crowd of
 // slow peers meets a refusal and not the kernel's out-of-memory killer. Any thread.
-//   New work (a request with its head, a tunnel's next bytes) may use half of it. The other half is
-//   for answers: each gets one buffer in any case, since its request holds one already, and more
-//   for a longer head while there is some.
+//   New requests with their heads may use half of it, so that whoever only begins cannot stop what
+//   is under way; tunnels up to three quarters; answers all of it. An answer gets one buffer in any
+//   case, since its request holds one already, and more for a longer head while there is some.
 class BufferBudget {
  public:
   explicit BufferBudget(uint64_t most = UINT64_MAX) : most_(most) {}
@@ -105,8 +105,8 @@ class BufferPool {
   BufferPool& operator=(const BufferPool&) = delete;
   // For an answer, whose request holds a buffer.
   Buffer take();
-  // For new work. Nothing when its half of the budget is in use.
-  std::optional<Buffer> take_for_new_work();
+  // Nothing when that part of the budget is in use.
+  std::optional<Buffer> take_if_left(MemoryFor whose);
   [[nodiscard]] size_t lent() const { return lent_; }
   [[nodiscard]] size_t lent_bytes() const { return lent_bytes_; }
 

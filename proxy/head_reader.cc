@@ -75,7 +75,7 @@ async::Task<HeadRead> read_head(net::Stream& stream, Buffer& buffer, HeadOf whos
     if (buffer.full()) {
       const bool grown =
           buffer.grow(std::min(2 * buffer.capacity(), limit + BufferPool::kBytes),
-                      whose == HeadOf::answer ? MemoryFor::answer : MemoryFor::new_work);
+                      whose == HeadOf::answer ? MemoryFor::answer : MemoryFor::request);
       if (!grown) co_return outcome(Outcome::no_memory);
     }
     const std::span<char> space = buffer.space();

@@ -92,6 +92,7 @@ Result<> Server::reload(std::shared_ptr<const config::Settings> settings) {
     }
   } catch (const std::exception& error) {
     settings_ = before;
+    apply_limits();
     return refuse(error.what());
   }
   for (const std::string& name : removed) {
@@ -145,6 +146,13 @@ std::vector<policy::Endpoint> Server::own() const {
   return own;
 }
 
+void Server::apply_limits() {
+  for (const config::Listener& listener : settings_->listeners) {
+    listeners_[listener.address.name].info->max_connections = listener.max_connections;
+  }
+  buffer_memory_.set_most(settings_->buffer_memory);
+}
+
 // What each worker is to do, with its sockets of the added listeners.
 std::vector<Orders> Server::orders(std::map<std::string, Bound>& added,
                                    const std::vector<std::string>& removed) {
@@ -156,10 +164,7 @@ std::vector<Orders> Server::orders(std::map<std::string, Bound>& added,
     bound.sockets.clear();
     listeners_[name] = std::move(bound);
   }
-  for (const config::Listener& listener : settings_->listeners) {
-    listeners_[listener.address.name].info->max_connections = listener.max_connections;
-  }
-  buffer_memory_.set_most(settings_->buffer_memory);
+  apply_limits();
   for (Orders& each : all) {
     each.settings = settings_;
     each.own = own();

@@ -51,6 +51,7 @@ class Server {
          Log& log);
   Result<Bound> bind(const config::Listener& listener);
   Result<std::map<std::string, Bound>> bind_missing(const config::Settings& settings);
+  void apply_limits();
   [[nodiscard]] std::vector<policy::Endpoint> own() const;
   std::vector<Orders> orders(std::map<std::string, Bound>& added,
                              const std::vector<std::string>& removed);

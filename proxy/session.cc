@@ -145,7 +145,7 @@ async::Task<bool> refuse_unread(Services& services, SenderConnection& sender) {
 
 // Serves requests while bytes of them are there. True when the connection may stay open.
 async::Task<bool> serve_burst(Services& services, SenderConnection& sender) {
-  std::optional<Buffer> taken = services.buffers.take_for_new_work();
+  std::optional<Buffer> taken = services.buffers.take_if_left(MemoryFor::request);
   if (!taken) {
     const bool nothing_came = co_await refuse_unread(services, sender);
     co_return nothing_came;
@@ -220,18 +220,25 @@ void Sessions::Member::busy() {
 
 std::optional<ConnectionSlot> Sessions::place_for_one_more(std::shared_ptr<ListenerInfo> listener) {
   std::optional<ConnectionSlot> free = ConnectionSlot::take(listener);
-  if (free || !end_longest_idle(listener->label)) return free;
+  if (free) return free;
+  // Those that end may still be there for a turn.
+  const uint64_t most = listener->max_connections.load(std::memory_order_relaxed) + kMostEnding;
+  const bool room = listener->open.load(std::memory_order_relaxed) < most;
+  if (!room || end_longest_idle(listener->label, 1) == 0) return std::nullopt;
   return ConnectionSlot::take_of_another(std::move(listener));
 }
 
-bool Sessions::end_longest_idle(Labels::Id listener) {
-  Member* longest = idle_[listener].first;
-  // A request may be on its way on one that was used a moment ago.
-  if (longest == nullptr || now() - longest->idle_since_ < kLeastIdle) return false;
-  longest->busy();  // chosen once only
-  longest->ended_ = true;
-  longest->stream_.nudge();
-  return true;
+size_t Sessions::end_longest_idle(Labels::Id listener, size_t most) {
+  size_t ended = 0;
+  for (; ended < most; ++ended) {
+    Member* longest = idle_[listener].first;
+    // A request may be on its way on one that was used a moment ago.
+    if (longest == nullptr || now() - longest->idle_since_ < kLeastIdle) break;
+    longest->busy();  // chosen once only
+    longest->ended_ = true;
+    longest->stream_.nudge();
+  }
+  return ended;
 }
 
 void Sessions::wake_idle() {

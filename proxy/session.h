@@ -54,8 +54,11 @@ class Sessions {
   std::optional<ConnectionSlot> place_for_one_more(std::shared_ptr<ListenerInfo> listener);
   [[nodiscard]] size_t size() const { return size_; }
 
+  // Ends at most so many of a listener's that have waited longest, each for kLeastIdle at least.
+  size_t end_longest_idle(Labels::Id listener, size_t most);
+
  private:
-  bool end_longest_idle(Labels::Id listener);
+  static constexpr uint64_t kMostEnding = 64;  // over max_connections, for a turn
   // A listener's idle connections, the longest idle first.
   struct Idle {
     Member* first = nullptr;

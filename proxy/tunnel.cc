@@ -65,9 +65,12 @@ async::Task<Result<>> Tunnel::carry(Way& way) {
   while (true) {
     const bool more = co_await readable(way.from);
     if (!more) co_return Unexpected(time_is_up());
-    std::optional<Buffer> free = services_.buffers.take_for_new_work();
+    std::optional<Buffer> free = services_.buffers.take_if_left(MemoryFor::tunnel);
     if (!free) {
       // What is not read makes its sender wait: TCP's own flow control.
+      if (now() >= std::min(deadline_after(last_moved_, idle_), end_)) {
+        co_return Unexpected(time_is_up());
+      }
       const Deadline again = deadline_after(now(), kMemoryPause);
       co_await async::sleep_until(again);
       continue;

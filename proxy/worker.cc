@@ -17,6 +17,7 @@ namespace {
 
 constexpr Duration kDrainPoll = std::chrono::milliseconds(10);
 constexpr Duration kTellExhaustedEvery = std::chrono::minutes(1);
+constexpr size_t kMakeRoom = 32;        // idle connections that end each time descriptors run out
 constexpr size_t kMostTurnedAway = 64;  // at once, over all listeners of a worker
 
 // A resolver with its cache; replaced as one when the settings change.
@@ -83,7 +84,11 @@ class Worker::Inside {
     for (const std::string& name : orders.stop_listening) accepting_.erase(name);
     for (WorkerListener& listener : orders.listen) {
       auto acceptor = std::make_unique<Accepting>(loop_, std::move(listener),
-                                                  [this](int error) { tell_exhausted(error); });
+                                                  [this, label = listener.info->label](int error) {
+                                                    // Who only waits makes room for who may ask.
+                                                    sessions_.end_longest_idle(label, kMakeRoom);
+                                                    tell_exhausted(error);
+                                                  });
       Accepting& accepting = *acceptor;
       accepting_[accepting.info->name] = std::move(acceptor);
       accepting.task.spawn(accept(accepting));

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "proxy/sandbox/sandbox.h"
@@ -29,22 +30,23 @@ constexpr const char* kSystemPlaces[] = {"/dev/urandom",        "/etc",
                                          "/usr/share/zoneinfo", "/run/systemd/resolve",
                                          "/run/resolvconf",     "/run/NetworkManager"};
 
+// The folder that holds a file, so that what replaces the file by renaming is reached too; in `/`
+// itself, which is everything, only the file.
+void add_folder_of(std::vector<std::string>& places, const fs::path& file) {
+  const fs::path folder = file.parent_path();
+  places.push_back(folder == folder.root_path() ? file.string() : folder.string());
+}
+
 // Where the file is, and where it really is when it is a link, as in a mounted Kubernetes volume.
-void add_folder(std::vector<std::string>& folders, const std::string& file) {
+void add_both(std::vector<std::string>& places, const std::string& file) {
   std::error_code ignored;
   const fs::path path = fs::absolute(file, ignored);
-  folders.push_back(path.parent_path().string());
+  add_folder_of(places, path);
   const fs::path real = fs::weakly_canonical(path, ignored);
-  if (!real.empty()) folders.push_back(real.parent_path().string());
+  if (!real.empty()) add_folder_of(places, real);
 }
 
-void add_socket(sandbox::Needs& needs, const config::ListenAddress& address) {
-  if (address.unix_path.empty()) return;
-  add_folder(needs.write, address.unix_path);
-  needs.unix_sockets = true;
-}
-
-// The folder, so that a rotated log can be made anew; of /dev/stdout and the like only itself.
+// Of /dev/stdout and the like only itself.
 void add_log(std::vector<std::string>& places, const std::string& file) {
   std::error_code ignored;  // the log says what is wrong when it cannot be opened
   const fs::path path = fs::absolute(file, ignored);
@@ -53,22 +55,36 @@ void add_log(std::vector<std::string>& places, const std::string& file) {
     return;
   }
   fs::create_directories(path.parent_path(), ignored);
-  add_folder(places, file);
+  if (path.parent_path() == path.root_path()) std::ofstream(path, std::ios::app);  // then it exists
+  add_both(places, file);
 }
 
-sandbox::Needs needs_of(const config::Loaded& loaded) {
+Result<> add_socket(std::vector<std::string>& places, const config::ListenAddress& address) {
+  if (address.unix_path.empty()) return {};
+  const fs::path folder = fs::path(address.unix_path).parent_path();
+  if (folder == folder.root_path()) {
+    return Unexpected(Reason::internal_error,
+                      address.name + ": a Unix socket needs a folder of its own, not /");
+  }
+  places.push_back(folder.string());
+  return {};
+}
+
+Result<sandbox::Needs> needs_of(const config::Loaded& loaded) {
   sandbox::Needs needs;
   needs.read.assign(std::begin(kSystemPlaces), std::end(kSystemPlaces));
-  add_folder(needs.read, "/etc/resolv.conf");
-  for (const std::string& file : loaded.files) add_folder(needs.read, file);
+  add_both(needs.read, "/etc/resolv.conf");
+  for (const std::string& file : loaded.files) add_both(needs.read, file);
   const config::Settings& settings = *loaded.settings;
   if (settings.log.access == config::Log::Access::file) {
-    add_log(needs.write, settings.log.access_file);
+    add_log(needs.logs, settings.log.access_file);
   }
   for (const config::Listener& listener : settings.listeners) {
-    add_socket(needs, listener.address);
+    const Result<> added = add_socket(needs.sockets, listener.address);
+    if (!added) return Unexpected(added.error());
   }
-  add_socket(needs, settings.admin.address);
+  const Result<> added = add_socket(needs.sockets, settings.admin.address);
+  if (!added) return Unexpected(added.error());
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   needs.sanitizers = true;
   needs.read.emplace_back("/");  // a report reads the program to name places in its source
@@ -81,7 +97,9 @@ sandbox::Needs needs_of(const config::Loaded& loaded) {
 Result<Confined> confine(const config::Loaded& loaded) {
   const Sandbox wanted = loaded.settings->sandbox;
   if (wanted == Sandbox::off) return Confined{LogLevel::warn, "sandbox: off, as configured"};
-  Result<sandbox::Entered> entered = sandbox::enter(needs_of(loaded));
+  const Result<sandbox::Needs> needs = needs_of(loaded);
+  if (!needs) return Unexpected(needs.error());
+  Result<sandbox::Entered> entered = sandbox::enter(*needs);
   if (!entered) return Unexpected(std::move(entered.error()));
   const std::string& missing = entered->missing;
   if (wanted == Sandbox::required && !missing.empty()) {
@@ -91,6 +109,14 @@ Result<Confined> confine(const config::Loaded& loaded) {
   return Confined{LogLevel::info, fmt::format("sandbox: no new privileges, {} rules for system "
                                               "calls, files by Landlock ABI {}",
                                               entered->seccomp_rules, entered->landlock_version)};
+}
+
+void look_for_name_servers(const config::Settings& settings, proxy::Log& log) {
+  if (!settings.resolver.servers.empty() || std::ifstream("/etc/resolv.conf").good()) return;
+  log.event(
+      LogLevel::warn,
+      "/etc/resolv.conf cannot be read, so names are asked of 127.0.0.1; set resolver.servers, or "
+      "restart Egret once the file and its folder are there");
 }
 
 void protect_secrets(const config::Settings& settings, proxy::Log& log) {

@@ -20,6 +20,9 @@ struct Confined {
 //   Call it before a thread is made. Errors: internal_error.
 Result<Confined> confine(const config::Loaded& loaded);
 
+// A warning when the name servers are to be the system's, and it does not name any.
+void look_for_name_servers(const config::Settings& settings, proxy::Log& log);
+
 // After each load: memory with secrets in it is not for core dumps or debuggers.
 void protect_secrets(const config::Settings& settings, proxy::Log& log);
 

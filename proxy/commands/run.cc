@@ -96,6 +96,7 @@ void reload(const std::string& path, proxy::Server& server, admin::Admin& admin,
     return;
   }
   protect_secrets(*settings, log);
+  look_for_name_servers(*settings, log);
   admin.set_token(settings->admin.token);
   log.event(LogLevel::info, "configuration reloaded from " + path);
 }
@@ -197,6 +198,7 @@ int run(const std::string& path) {
   }
   log.event(confined->level, confined->sentence);
   protect_secrets(*settings, log);
+  look_for_name_servers(*settings, log);
   const Result<> files = raise_descriptor_limit(*settings, log);
   if (!files) {
     std::cerr << "egret: " << files.error().detail << "\n";

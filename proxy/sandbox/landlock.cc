@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 // Newer than Debian 12's headers; the kernel's ABI says whether it knows them.
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE
@@ -21,13 +22,22 @@
 namespace egret::sandbox {
 namespace {
 
-constexpr uint64_t kRead = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-constexpr uint64_t kWrite = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-                            LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
-                            LANDLOCK_ACCESS_FS_TRUNCATE;
+// Nothing lists folders, but a sanitizer that looks for the threads to stop.
+constexpr uint64_t kRead = LANDLOCK_ACCESS_FS_READ_FILE;
+// Appends, and makes anew after a rotation.
+constexpr uint64_t kLog = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG;
+// A Unix socket is bound, and a stale one replaced.
+constexpr uint64_t kSocket = LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE;
+constexpr uint64_t kOfAFile = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
+// ABI 6: signals only to itself, abstract Unix sockets only its own.
+constexpr uint64_t kScopes = (1ULL << 0) | (1ULL << 1);
 
-constexpr uint64_t kOfAFile =
-    LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
+// landlock_ruleset_attr as of ABI 6; an older kernel is given the part that it knows.
+struct RulesetAttributes {
+  uint64_t handled_access_fs = 0;
+  uint64_t handled_access_net = 0;
+  uint64_t scoped = 0;
+};
 
 // Every right that this version of Landlock can take away (linux/landlock.h).
 uint64_t all_of(int version) {
@@ -79,19 +89,21 @@ int landlock_version() {
 }
 
 Result<> restrict_files(const Needs& needs, int version) {
-  const uint64_t all = all_of(version);
-  landlock_ruleset_attr attributes{};
-  attributes.handled_access_fs = all;
-  const Descriptor ruleset(
-      syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes.handled_access_fs, 0));
+  RulesetAttributes attributes;
+  attributes.handled_access_fs = all_of(version);
+  if (version >= 6) attributes.scoped = kScopes;
+  const size_t size = version >= 6   ? sizeof attributes
+                      : version >= 4 ? sizeof attributes - sizeof attributes.scoped
+                                     : sizeof attributes.handled_access_fs;
+  const Descriptor ruleset(syscall(SYS_landlock_create_ruleset, &attributes, size, 0));
   if (ruleset.get() < 0) return failure("landlock_create_ruleset");
-  for (const std::string& folder : needs.read) {
-    Result<> allowed = allow(ruleset.get(), folder, kRead);
-    if (!allowed) return allowed;
-  }
-  for (const std::string& folder : needs.write) {
-    Result<> allowed = allow(ruleset.get(), folder, (kRead | kWrite) & all);
-    if (!allowed) return allowed;
+  const uint64_t read = needs.sanitizers ? kRead | LANDLOCK_ACCESS_FS_READ_DIR : kRead;
+  for (const auto& [places, rights] :
+       {std::pair(&needs.read, read), {&needs.logs, kLog}, {&needs.sockets, kSocket}}) {
+    for (const std::string& place : *places) {
+      Result<> allowed = allow(ruleset.get(), place, rights);
+      if (!allowed) return allowed;
+    }
   }
   if (syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
     return failure("landlock_restrict_self");

@@ -11,8 +11,8 @@ namespace egret::sandbox {
 // is left out.
 struct Needs {
   std::vector<std::string> read;
-  std::vector<std::string> write;  // make, append, remove: files and Unix sockets; read too
-  bool unix_sockets = false;
+  std::vector<std::string> logs;     // files are made and appended to
+  std::vector<std::string> sockets;  // Unix sockets are made and removed; with none, there are none
   // A build with AddressSanitizer or ThreadSanitizer stops its own threads to look for leaks, and
   // runs a program to name places: it keeps processes, ptrace and executable memory.
   bool sanitizers = false;

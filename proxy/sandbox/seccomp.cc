@@ -1,6 +1,8 @@
 #include "proxy/sandbox/seccomp.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -61,7 +63,6 @@ constexpr std::array kCalls = std::to_array<const char*>({
     "mkdir",
     "mkdirat",
     "umask",
-    "fcntl",
     "dup",
     "dup2",
     "dup3",
@@ -76,7 +77,6 @@ constexpr std::array kCalls = std::to_array<const char*>({
     "getsockopt",
     "setsockopt",
     "shutdown",
-    "socketpair",
     // waiting
     "poll",
     "ppoll",
@@ -134,14 +134,13 @@ constexpr std::array kCalls = std::to_array<const char*>({
     "getrusage",
     "getrlimit",
     "setrlimit",
-    "prlimit64",
 });
 
 // What Needs::sanitizers is for.
-constexpr std::array kSanitizerCalls =
-    std::to_array<const char*>({"clone", "ptrace", "wait4", "waitid", "prctl", "kill", "tgkill",
-                                "mmap", "mprotect", "personality", "process_vm_readv", "setitimer",
-                                "execve", "fork", "vfork", "pipe", "mincore", "getdents"});
+constexpr std::array kSanitizerCalls = std::to_array<const char*>(
+    {"clone", "ptrace", "wait4", "waitid", "prctl", "kill", "tgkill", "mmap", "mprotect",
+     "personality", "process_vm_readv", "setitimer", "execve", "fork", "vfork", "pipe", "mincore",
+     "getdents", "socketpair"});
 
 class Filter {
  public:
@@ -182,17 +181,31 @@ class Filter {
   std::string failed_;
 };
 
+// What is asked of one's own descriptors; F_SETOWN with F_SETSIG would be a way to signal others.
+void let_descriptors(Filter& filter) {
+  for (const scmp_datum_t command :
+       {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD, F_DUPFD_CLOEXEC}) {
+    filter.let("fcntl", {SCMP_A1(SCMP_CMP_EQ, command)});
+  }
+  // Of itself: another's limits may be lowered until it ends.
+  filter.let("prlimit64", {SCMP_A0(SCMP_CMP_EQ, 0)});
+}
+
 // TCP, UDP and the list of this machine's addresses; Unix sockets for who listens on one, since
 // they lead to other services. No packet sockets, no raw ones.
 void let_sockets(Filter& filter, const Needs& needs) {
   constexpr scmp_datum_t kTypes = 0xf;  // SOCK_CLOEXEC and SOCK_NONBLOCK left out
   for (const scmp_datum_t family : {AF_INET, AF_INET6}) {
     for (const scmp_datum_t type : {SOCK_STREAM, SOCK_DGRAM}) {
-      filter.let("socket",
-                 {SCMP_A0(SCMP_CMP_EQ, family), SCMP_A1(SCMP_CMP_MASKED_EQ, kTypes, type)});
+      const scmp_datum_t usual = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+      for (const scmp_datum_t protocol : {scmp_datum_t{0}, usual}) {
+        filter.let("socket",
+                   {SCMP_A0(SCMP_CMP_EQ, family), SCMP_A1(SCMP_CMP_MASKED_EQ, kTypes, type),
+                    SCMP_A2(SCMP_CMP_EQ, protocol)});
+      }
     }
   }
-  if (needs.unix_sockets) filter.let("socket", {SCMP_A0(SCMP_CMP_EQ, AF_UNIX)});
+  if (!needs.sockets.empty()) filter.let("socket", {SCMP_A0(SCMP_CMP_EQ, AF_UNIX)});
   filter.let("socket", {SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, 0)});
   for (const scmp_datum_t request :
        {scmp_datum_t{FIONREAD}, scmp_datum_t{FIONBIO}, scmp_datum_t{TCGETS},
@@ -203,7 +216,9 @@ void let_sockets(Filter& filter, const Needs& needs) {
 
 // Threads, not processes.
 void let_threads(Filter& filter) {
-  filter.let("clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)});
+  constexpr scmp_datum_t kNewSpaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                                      CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+  filter.let("clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | kNewSpaces, CLONE_THREAD)});
   const auto self = static_cast<scmp_datum_t>(getpid());
   filter.let("tgkill", {SCMP_A0(SCMP_CMP_EQ, self)});
   for (const scmp_datum_t what : {PR_SET_NAME, PR_GET_NAME}) {
@@ -223,6 +238,7 @@ void let_memory(Filter& filter) {
 Result<int> restrict_system_calls(const Needs& needs) {
   Filter filter;
   for (const char* name : kCalls) filter.let(name);
+  let_descriptors(filter);
   let_sockets(filter, needs);
   // It hides its flags from a filter: "no such call" makes the C library use clone.
   filter.add(SCMP_ACT_ERRNO(ENOSYS), "clone3");

@@ -120,6 +120,13 @@ class LoadTest(unittest.TestCase):
             self.assertEqual(support.post(egret, slow.url()).status, 200)
             egret.wait_for_rest()
 
+    def test_out_of_descriptors_a_silent_crowd_makes_room(self):
+        with support.Receiver() as receiver, support.Egret(support.OPEN.replace("}\n", ", timeouts: {idle: 5m}}\n"), descriptors=64) as egret:
+            crowd = [support.Sender(egret.address) for _ in range(150)]
+            self.assertEqual(support.post(egret, receiver.url()).status, 200)
+            for sender in crowd:
+                sender.close()
+
     def test_out_of_descriptors_it_goes_on_and_says_so(self):
         with support.Receiver() as receiver, support.Egret(support.OPEN, descriptors=64) as egret:
             # Connections that are open already: one of an operator, one of a sender.
@@ -133,13 +140,17 @@ class LoadTest(unittest.TestCase):
                            if line.startswith("egret_accept_failures_total{"))
 
             self.assertEqual(failures(), 0)
-            senders = [support.Sender(egret.address)]
-            self.assertEqual(senders[0].request(receiver.url()).status, 200)
+            # One that has a request under way: who only waits makes room.
+            respond, release = support.held()
+            slow = self.enterContext(support.Receiver(respond))
+            senders = [support.Sender(egret.address).send(head_of(slow))]
+            support.wait_until(lambda: slow.requests)
             senders += [support.Sender(egret.address) for _ in range(100)]
             support.wait_until(failures)
             support.wait_until(lambda: "raise the limit of open files" in egret.stderr())
-            # What is open works, over a connection that is open; for a new one there is none, and it says so.
-            self.assertEqual(senders[0].request(receiver.url()).status, 200)
+            # What is under way is finished; for another connection there is no descriptor, and it says so.
+            release.set()
+            self.assertEqual(senders[0].answer().status, 200)
             answer = senders[0].request("http://127.0.0.1:1/")
             self.assertEqual((answer.status, answer.reason), (503, "out_of_resources"), answer)
             for sender in senders:

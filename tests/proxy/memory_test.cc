@@ -28,7 +28,7 @@ TEST(BufferBudget, GivesHalfOfItselfToNewWorkAndAllOfItToAnswers) {
   BufferPool pool(budget);
   std::vector<Buffer> requests;
   while (true) {
-    std::optional<Buffer> taken = pool.take_for_new_work();
+    std::optional<Buffer> taken = pool.take_if_left(MemoryFor::request);
     if (!taken) break;
     requests.push_back(std::move(*taken));
   }
@@ -44,7 +44,7 @@ TEST(BufferBudget, GivesHalfOfItselfToNewWorkAndAllOfItToAnswers) {
   answers.clear();
   EXPECT_EQ(pool.lent_bytes(), 0U);
   EXPECT_LE(budget.used(), BufferPool::kStep);
-  EXPECT_TRUE(pool.take_for_new_work());
+  EXPECT_TRUE(pool.take_if_left(MemoryFor::request));
 }
 
 TEST(BufferBudget, IsSharedByPools) {
@@ -53,12 +53,14 @@ TEST(BufferBudget, IsSharedByPools) {
   std::vector<Buffer> taken;
   {
     BufferPool other(budget);
-    for (size_t i = 0; i < 2 * kBuffersAStep; ++i) taken.push_back(*one.take_for_new_work());
-    EXPECT_FALSE(other.take_for_new_work());
+    for (size_t i = 0; i < 2 * kBuffersAStep; ++i)
+      taken.push_back(*one.take_if_left(MemoryFor::request));
+    EXPECT_FALSE(other.take_if_left(MemoryFor::request));
     taken.clear();
-    for (size_t i = 0; i < kBuffersAStep; ++i) taken.push_back(*other.take_for_new_work());
-    EXPECT_TRUE(one.take_for_new_work());
-    EXPECT_FALSE(other.take_for_new_work());
+    for (size_t i = 0; i < kBuffersAStep; ++i)
+      taken.push_back(*other.take_if_left(MemoryFor::request));
+    EXPECT_TRUE(one.take_if_left(MemoryFor::request));
+    EXPECT_FALSE(other.take_if_left(MemoryFor::request));
     taken.clear();
   }
   EXPECT_LE(budget.used(), BufferPool::kStep) << "a pool that ends gives all of it back";
@@ -68,10 +70,11 @@ TEST(BufferBudget, MayBeChangedWhileMuchIsLent) {
   BufferBudget budget(steps(1));
   BufferPool pool(budget);
   std::vector<Buffer> taken;
-  for (size_t i = 0; i < kBuffersAStep; ++i) taken.push_back(*pool.take_for_new_work());
-  EXPECT_FALSE(pool.take_for_new_work());
+  for (size_t i = 0; i < kBuffersAStep; ++i)
+    taken.push_back(*pool.take_if_left(MemoryFor::request));
+  EXPECT_FALSE(pool.take_if_left(MemoryFor::request));
   budget.set_most(steps(2));
-  EXPECT_TRUE(pool.take_for_new_work());
+  EXPECT_TRUE(pool.take_if_left(MemoryFor::request));
   budget.set_most(0);
   taken.clear();
   Buffer growing = pool.take();
@@ -79,14 +82,14 @@ TEST(BufferBudget, MayBeChangedWhileMuchIsLent) {
 }
 
 // Senders whose requests wait for their answers, as many as the memory is for.
-std::vector<FarEnd> fill(Sandbox& gateway) {
-  gateway.buffer_memory.set_most(steps(1));
+std::vector<FarEnd> fill(Sandbox& gateway, size_t size = 1) {
+  gateway.buffer_memory.set_most(steps(size));
   std::vector<FarEnd> senders;
-  for (size_t i = 0; i < kBuffersAStep; ++i) {
+  for (size_t i = 0; i < size * kBuffersAStep; ++i) {
     senders.push_back(gateway.connect());
     senders.back().send(post("{}"));
   }
-  EXPECT_EQ(gateway.buffers.lent(), kBuffersAStep);
+  EXPECT_EQ(gateway.buffers.lent(), size * kBuffersAStep);
   return senders;
 }
 
@@ -166,16 +169,34 @@ TEST(Memory, ThatIsUsedUpPausesATunnelAndLosesNothingOfIt) {
   FarEnd tunnel = gateway.connect();
   tunnel.send(connect_request());
   tunnel.received().clear();
-  std::vector<FarEnd> senders = fill(gateway);
+  std::vector<FarEnd> senders = fill(gateway, 2);
+  // Open tunnels still have a quarter, until answers need it.
+  tunnel.send("moves");
+  EXPECT_EQ(gateway.destination(0).received(), "moves");
+  gateway.destination(0).received().clear();
+  for (size_t i = 1; i <= senders.size(); ++i) gateway.destination(i).send("HTTP/1.1 200 ");
   const std::string bytes(50'000, 'b');
   tunnel.send(bytes);
   gateway.loop.advance(100ms);
-  EXPECT_EQ(gateway.destination(0).received(), "");
+  EXPECT_EQ(gateway.destination(0).received().size(), 0U);
   EXPECT_FALSE(tunnel.ended());
 
-  senders.back().close();
+  for (FarEnd& sender : senders) sender.close();
   gateway.loop.advance(100ms);
-  EXPECT_EQ(gateway.destination(0).received(), bytes);
+  EXPECT_TRUE(gateway.destination(0).received() == bytes);
+}
+
+TEST(Memory, ThatIsUsedUpKeepsNoTunnelPastItsTime) {
+  Sandbox gateway("defaults: {timeouts: {tunnel: 3s, response: 1m, total: 1m, idle: 1m}}\n");
+  FarEnd tunnel = gateway.connect();
+  tunnel.send(connect_request());
+  tunnel.received().clear();
+  std::vector<FarEnd> senders = fill(gateway);
+  for (size_t i = 1; i <= senders.size(); ++i) gateway.destination(i).send("HTTP/1.1 200 ");
+  tunnel.send("bytes that wait");
+  gateway.loop.advance(3s);
+  EXPECT_TRUE(tunnel.ended());
+  EXPECT_EQ(gateway.logged("reason"), "tunnel_expired");
 }
 
 }  // namespace

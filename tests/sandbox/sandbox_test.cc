@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -46,6 +47,12 @@ int in_sandbox(const Needs& needs, const std::function<int()>& what) {
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+Needs reads(const char* place) {
+  Needs needs;
+  needs.read = {place};
+  return needs;
 }
 
 int outside(int (*what)()) {
@@ -104,7 +111,7 @@ TEST_P(SystemCalls, AreThoseThatEgretUses) {
   if (attempt.expected > 0 && outside(attempt.make) == attempt.expected) {
     GTEST_SKIP() << "the kernel refuses it to this user without a sandbox too";
   }
-  EXPECT_EQ(in_sandbox({.read = {"/"}, .write = {}}, attempt.make), attempt.expected);
+  EXPECT_EQ(in_sandbox(reads("/"), attempt.make), attempt.expected);
 }
 
 const Attempt kAttempts[] = {
@@ -131,6 +138,33 @@ const Attempt kAttempts[] = {
     {"NoCoreDumpsAgain", [] { return outcome(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); }, EPERM},
     {"NoTerminalInput", [] { return outcome(syscall(SYS_ioctl, 0, 0x5412 /* TIOCSTI */, "x")); },
      EPERM},
+    {"NoSignalByADescriptor",
+     [] {
+       int ends[2];
+       return pipe(ends) != 0 && pipe2(ends, 0) != 0 ? 1
+                                                     : outcome(fcntl(ends[0], F_SETOWN, getppid()));
+     },
+     EPERM},
+    {"NoPairOfUnixSockets",
+     [] {
+       int ends[2];
+       return outcome(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends));
+     },
+     EPERM},
+    {"NoLimitsForAnother",
+     [] {
+       const rlimit none{0, 0};
+       return outcome(syscall(SYS_prlimit64, getppid(), RLIMIT_CORE, &none, nullptr));
+     },
+     EPERM},
+    {"NoOtherProtocol", [] { return outcome(socket(AF_INET, SOCK_STREAM, 262 /* MPTCP */)); },
+     EPERM},
+    {"NoThreadInAnotherNamespace",
+     [] {
+       return outcome(syscall(SYS_clone, CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_NEWUTS,
+                              nullptr, nullptr, nullptr, 0));
+     },
+     EPERM},
     {"NoUnixSocketUnlessNeeded", [] { return outcome(socket(AF_UNIX, SOCK_STREAM, 0)); }, EPERM},
     {"Threads", make_a_thread, 0},
     {"Sockets", sockets_that_egret_has, 0},
@@ -141,14 +175,14 @@ INSTANTIATE_TEST_SUITE_P(Sandbox, SystemCalls, testing::ValuesIn(kAttempts),
 class Files : public testing::Test {
  protected:
   Files() : root(fs::temp_directory_path() / ("egret-sandbox-" + std::to_string(getpid()))) {
-    for (const char* folder : {"read", "read/below", "write", "outside"}) {
+    for (const char* folder : {"read", "read/below", "logs", "sockets", "outside"}) {
       fs::create_directories(root / folder);
       std::ofstream(root / folder / "file") << "text";
     }
     fs::create_symlink(root / "outside/file", root / "read/link");
     needs.read = {root / "read", root / "does-not-exist"};
-    needs.write = {root / "write"};
-    needs.unix_sockets = true;
+    needs.logs = {root / "logs"};
+    needs.sockets = {root / "sockets"};
   }
   ~Files() override { fs::remove_all(root); }
   int open_file(const std::string& name, int flags) const {
@@ -160,13 +194,14 @@ class Files : public testing::Test {
 };
 
 TEST_F(Files, AreReadInTheFoldersThatWereNamed) {
-  for (const char* file : {"read/file", "read/below/file", "write/file"}) {
+  for (const char* file : {"read/file", "read/below/file"}) {
     EXPECT_EQ(open_file(file, O_RDONLY), 0) << file;
   }
-  for (const char* file : {"outside/file", "read/link", "read/../outside/file"}) {
+  for (const char* file :
+       {"outside/file", "read/link", "read/../outside/file", "logs/file", "sockets/file"}) {
     EXPECT_EQ(open_file(file, O_RDONLY), EACCES) << file;
   }
-  EXPECT_EQ(open_file("outside", O_RDONLY | O_DIRECTORY), EACCES);
+  EXPECT_EQ(open_file("read", O_RDONLY | O_DIRECTORY), EACCES) << "nothing lists folders";
   needs.read.push_back(root / "outside/file");
   EXPECT_EQ(open_file("outside/file", O_RDONLY), 0) << "a file by itself";
   EXPECT_EQ(open_file("outside/file", O_RDWR), EACCES);
@@ -174,20 +209,23 @@ TEST_F(Files, AreReadInTheFoldersThatWereNamed) {
 }
 
 TEST_F(Files, AreWrittenInTheFoldersForThatOnly) {
-  EXPECT_EQ(open_file("write/file", O_WRONLY | O_APPEND), 0);
-  EXPECT_EQ(open_file("write/new", O_WRONLY | O_CREAT | O_EXCL), 0);
-  for (const char* file : {"read/file", "outside/file"}) {
+  EXPECT_EQ(open_file("logs/file", O_WRONLY | O_APPEND), 0);
+  EXPECT_EQ(open_file("logs/new", O_WRONLY | O_CREAT | O_EXCL), 0);
+  for (const char* file : {"read/file", "outside/file", "sockets/file"}) {
     EXPECT_EQ(open_file(file, O_WRONLY | O_APPEND), EACCES) << file;
   }
-  for (const char* file : {"read/new", "outside/new"}) {
+  for (const char* file : {"read/new", "outside/new", "sockets/new"}) {
     EXPECT_EQ(open_file(file, O_WRONLY | O_CREAT), EACCES) << file;
   }
-  const std::string outside = root / "outside/file";
-  EXPECT_EQ(in_sandbox(needs, [&] { return outcome(unlink(outside.c_str())); }), EACCES);
+  for (const char* file : {"outside/file", "logs/file"}) {
+    const std::string path = root / file;
+    EXPECT_EQ(in_sandbox(needs, [&] { return outcome(unlink(path.c_str())); }), EACCES) << file;
+  }
 }
 
 TEST_F(Files, OfSocketsAreMadeAndReplacedWhereTheyBelong) {
-  for (const auto& [folder, expected] : {std::pair("write", 0), {"outside", EACCES}}) {
+  for (const auto& [folder, expected] :
+       {std::pair("sockets", 0), {"outside", EACCES}, {"logs", EACCES}}) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     const std::string path = root / folder / "egret.sock";
@@ -205,7 +243,7 @@ TEST_F(Files, OfSocketsAreMadeAndReplacedWhereTheyBelong) {
 }
 
 TEST(Privileges, AreNeverGainedAgain) {
-  EXPECT_EQ(in_sandbox({.read = {"/proc"}, .write = {}},
+  EXPECT_EQ(in_sandbox(reads("/proc"),
                        [] {
                          std::ifstream status("/proc/self/status");
                          const std::string text{std::istreambuf_iterator<char>(status), {}};
