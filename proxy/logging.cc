@@ -119,8 +119,8 @@ void Log::event(config::LogLevel level, std::string_view message) {
 void Log::flush() {
   const std::lock_guard lock(parts_->mutex);
   // Destroying the pool joins its thread after the queue is empty; a new one takes over.
-  parts_->access.reset();
   parts_->pool = std::make_shared<spdlog::details::thread_pool>(kLinesWaiting, 1);
+  parts_->access.reset();
 }
 
 uint64_t Log::dropped() const {

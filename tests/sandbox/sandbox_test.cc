@@ -126,7 +126,7 @@ const Attempt kAttempts[] = {
     {"NoMount", [] { return outcome(mount("none", "/", "tmpfs", 0, nullptr)); }, EPERM},
     {"NoPacketSocket", [] { return outcome(socket(AF_PACKET, SOCK_RAW, 0)); }, EPERM},
     {"NoRawSocket", [] { return outcome(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)); }, EPERM},
-    {"NoUserChange", [] { return outcome(setuid(getuid())); }, EPERM},
+    {"NoUserChange", [] { return outcome(syscall(SYS_setuid, getuid())); }, EPERM},
     {"NoNewNamespace", [] { return outcome(syscall(SYS_unshare, 0)); }, EPERM},
     {"NoKernelModule", [] { return outcome(syscall(SYS_init_module, nullptr, 0, "")); }, EPERM},
     {"NoBpf", [] { return outcome(syscall(SYS_bpf, 0, nullptr, 0)); }, EPERM},
