@@ -8,23 +8,12 @@ namespace egret::proxy {
 namespace {
 
 using namespace std::chrono_literals;
+using test::expect_refused;
 using test::FarEnd;
 using test::get;
 using test::Kind;
 using test::kOk;
-using test::Message;
 using test::Sandbox;
-
-void expect_refused(Sandbox& gateway, FarEnd& sender, int status, std::string_view reason,
-                    std::string_view token) {
-  const Message answer = sender.take(Kind::answer);
-  EXPECT_EQ(answer.status(), status);
-  EXPECT_EQ(answer.problem("reason"), reason);
-  EXPECT_EQ(answer.field("Proxy-Status").rfind("egret; error=" + std::string(token), 0), 0U)
-      << answer.head;
-  EXPECT_EQ(gateway.logged("reason"), reason);
-  EXPECT_EQ(gateway.logged("status"), std::to_string(status));
-}
 
 TEST(Connections, AreAtMostSoManyToAListener) {
   Sandbox gateway;

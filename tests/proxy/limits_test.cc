@@ -9,6 +9,7 @@ namespace egret::proxy {
 namespace {
 
 using namespace std::chrono_literals;
+using test::expect_refused;
 using test::FarEnd;
 using test::get;
 using test::Kind;
@@ -26,17 +27,6 @@ std::string chunked_post(size_t chunks, size_t size, std::string_view extra = {}
     request.append(head, head_size).append(size, 'x').append("\r\n");
   }
   return request + std::string(extra) + "0\r\n\r\n";
-}
-
-void expect_refused(Sandbox& gateway, FarEnd& sender, int status, std::string_view reason,
-                    std::string_view token) {
-  const Message answer = sender.take(Kind::answer);
-  EXPECT_EQ(answer.status(), status);
-  EXPECT_EQ(answer.problem("reason"), reason);
-  EXPECT_EQ(answer.field("Proxy-Status").rfind("egret; error=" + std::string(token), 0), 0U)
-      << answer.head;
-  EXPECT_EQ(gateway.logged("reason"), reason);
-  EXPECT_EQ(gateway.logged("status"), std::to_string(status));
 }
 
 TEST(Limits, OfARequestBodyWithALength) {

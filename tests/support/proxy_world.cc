@@ -276,6 +276,17 @@ std::string Gateway::still_open() {
 
 void Gateway::expect_at_rest() { EXPECT_EQ(still_open(), ""); }
 
+void expect_refused(Gateway& gateway, FarEnd& sender, int status, std::string_view reason,
+                    std::string_view token) {
+  const Message answer = sender.take(Kind::answer);
+  EXPECT_EQ(answer.status(), status);
+  EXPECT_EQ(answer.problem("reason"), reason);
+  EXPECT_EQ(answer.field("Proxy-Status").rfind("egret; error=" + std::string(token), 0), 0U)
+      << answer.head;
+  EXPECT_EQ(gateway.logged("reason"), reason);
+  EXPECT_EQ(gateway.logged("status"), std::to_string(status));
+}
+
 Sandbox::Sandbox(std::string_view yaml) : Gateway(own_loop, yaml) { dns.answer(kHost, {kAddress}); }
 
 std::string post(std::string_view body, std::string_view fields) {

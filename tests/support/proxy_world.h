@@ -132,6 +132,10 @@ class Gateway {
   async::TaskSet tasks_;  // cancelled first
 };
 
+// Expects that the sender's next answer is Egret's own, with these, and that the log agrees.
+void expect_refused(Gateway& gateway, FarEnd& sender, int status, std::string_view reason,
+                    std::string_view token);
+
 struct OwnLoop {
   ManualLoop own_loop;
 };
