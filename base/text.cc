@@ -56,6 +56,13 @@ bool same_letters(const char* a, const char* b, size_t size) {
   return true;
 }
 
+void append_decimal(std::string& out, uint64_t number) {
+  char digits[20];
+  const auto [end, error] = std::to_chars(digits, digits + sizeof(digits), number);
+  (void)error;  // 64 bits are at most 20 digits
+  out.append(digits, static_cast<size_t>(end - digits));
+}
+
 std::string to_lower(std::string_view text) {
   std::string out(text);
   std::transform(out.begin(), out.end(), out.begin(), lower);

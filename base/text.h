@@ -18,6 +18,8 @@ inline bool equals_ignore_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() && same_letters(a.data(), b.data(), a.size());
 }
 std::string to_lower(std::string_view text);
+// Without the string that std::to_string makes.
+void append_decimal(std::string& out, uint64_t number);
 
 // Removes SP and HTAB at both ends (RFC 9110 OWS).
 std::string_view trim(std::string_view text);

@@ -3,6 +3,7 @@
 #include <endian.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <span>
 
@@ -85,12 +86,13 @@ bool parse_v6(std::string_view text, std::array<uint8_t, 16>& out) {
 }
 
 std::string v4_text(std::span<const uint8_t, 4> bytes) {
-  std::string out;
+  char text[16];
+  char* at = text;
   for (size_t i = 0; i < 4; ++i) {
-    if (i > 0) out += '.';
-    out += std::to_string(bytes[i]);
+    if (i > 0) *at++ = '.';
+    at = std::to_chars(at, text + sizeof text, bytes[i]).ptr;
   }
-  return out;
+  return {text, at};
 }
 
 // The first longest run of two or more zero groups (RFC 5952 4.2): its start and length in groups.

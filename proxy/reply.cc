@@ -126,8 +126,11 @@ std::string refusal(const Failure& failure, const Record& record, const ReplyCon
 }
 
 void append_relayed_fields(std::string& out, int status, int attempts) {
-  out.append("Proxy-Status: egret; received-status=").append(std::to_string(status));
-  out.append("\r\nEgret-Attempts: ").append(std::to_string(attempts)).append("\r\n");
+  out += "Proxy-Status: egret; received-status=";
+  text::append_decimal(out, static_cast<uint64_t>(status));
+  out += "\r\nEgret-Attempts: ";
+  text::append_decimal(out, static_cast<uint64_t>(attempts));
+  out += "\r\n";
 }
 
 }  // namespace egret::proxy

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <span>
 
 #include "base/text.h"
@@ -100,16 +99,9 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
   out.append(name).append(": "sv).append(value).append("\r\n"sv);
 }
 
-void append_decimal(std::string& out, uint64_t number) {
-  char digits[20];
-  const auto [end, error] = std::to_chars(digits, digits + sizeof(digits), number);
-  (void)error;  // 64 bits are at most 20 digits
-  out.append(digits, end);
-}
-
 void append_length(std::string& out, uint64_t length) {
   out.append("Content-Length: "sv);
-  append_decimal(out, length);
+  text::append_decimal(out, length);
   out.append("\r\n"sv);
 }
 
@@ -162,7 +154,7 @@ void append_host(std::string& out, const policy::Url& url) {
   if (bracketed) out.push_back(']');
   if (url.port != policy::default_port(url.scheme)) {
     out.push_back(':');
-    append_decimal(out, url.port);
+    text::append_decimal(out, url.port);
   }
   out.append("\r\n"sv);
 }
@@ -176,7 +168,7 @@ bool asks_about_server(const RequestHead& head, const policy::Url& url) {
 
 void append_status_line(std::string& out, const ResponseHead& head) {
   out.append("HTTP/1.1 "sv);
-  append_decimal(out, static_cast<uint64_t>(head.status));
+  text::append_decimal(out, static_cast<uint64_t>(head.status));
   out.push_back(' ');
   out.append(head.reason_phrase).append("\r\n"sv);
 }

@@ -2,9 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "base/text.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 namespace egret::http {
 namespace {
@@ -69,6 +74,17 @@ const char* find_control(const char* begin, const char* end) {
   constexpr uint64_t kOnes = 0x0101010101010101;
   constexpr uint64_t kHigh = kOnes * 0x80;
   const char* at = begin;
+#ifdef __SSE2__
+  // Sixteen at a time, and the place at once: a head is looked at in whole before anything else.
+  const __m128i last_low = _mm_set1_epi8(0x1f);
+  const __m128i del_byte = _mm_set1_epi8(0x7f);
+  for (; end - at >= 16; at += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_low), bytes);
+    const int found = _mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(bytes, del_byte)));
+    if (found != 0) return at + std::countr_zero(static_cast<unsigned>(found));
+  }
+#endif
   // Eight bytes at a time: the high bit of a byte ends up set when it was below 0x20 or was 0x7f.
   // (A borrow can also mark the byte above such a one, which only makes the slow loop look.)
   for (; end - at >= 8; at += 8) {

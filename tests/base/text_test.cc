@@ -44,5 +44,12 @@ TEST(Trim, TakesSpacesAndTabsAtBothEnds) {
   for (const Case& each : cases) EXPECT_EQ(trim(each.text), each.trimmed);
 }
 
+TEST(Text, WritesNumbersBehindWhatIsThere) {
+  std::string out = "n=";
+  append_decimal(out, 0);
+  append_decimal(out, 18'446'744'073'709'551'615U);
+  EXPECT_EQ(out, "n=018446744073709551615");
+}
+
 }  // namespace
 }  // namespace egret::text

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "proxy/http/parser.h"
+#include "proxy/http/strict.h"
 
 namespace egret::http {
 namespace {
@@ -88,6 +89,22 @@ TEST(LeadingCrlf, IsSkippedOnce) {
   EXPECT_EQ(leading_crlf("\r"), 0u);
   EXPECT_EQ(leading_crlf("GET"), 0u);
   EXPECT_EQ(leading_crlf(""), 0u);
+}
+
+// The search looks at many bytes at once: at each place, in each length, it must find the first.
+TEST(FindControl, FindsTheFirstWhereverItIs) {
+  for (const char control : {'\0', '\t', '\r', '\x1f', '\x7f'}) {
+    for (size_t size = 0; size <= 70; ++size) {
+      for (size_t at = 0; at < size; ++at) {
+        std::string bytes(size, '\xff');
+        for (size_t i = 0; i < size; i += 3) bytes[i] = static_cast<char>(0x20 + i);
+        EXPECT_EQ(find_control(bytes.data(), bytes.data() + size), bytes.data() + size);
+        bytes[at] = control;
+        if (at + 1 < size) bytes[size - 1] = control;
+        EXPECT_EQ(find_control(bytes.data(), bytes.data() + size), bytes.data() + at);
+      }
+    }
+  }
 }
 
 }  // namespace
