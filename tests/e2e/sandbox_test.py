@@ -93,6 +93,17 @@ class SandboxTest(unittest.TestCase):
                     process.terminate()
                     process.communicate(timeout=support.PATIENCE)
 
+    def test_a_unix_socket_in_the_root_folder_is_refused(self):
+        """Its folder is where sockets may be made and files removed: that must not be everywhere."""
+        with tempfile.TemporaryDirectory(prefix="egret-e2e-") as folder:
+            config = pathlib.Path(folder, "egret.yaml")
+            config.write_text("listeners: [{address: 'unix:/egret-e2e.sock'}]\nadmin: {address: 127.0.0.1:0}\n", encoding="utf-8")
+            code, _, err = support.run("run", "-c", str(config))
+            self.assertEqual(code, 1)
+            self.assertIn("unix:/egret-e2e.sock: a Unix socket needs a folder of its own", err)
+            self.assertIn("`sandbox: off` starts without any", err)
+            self.assertFalse(pathlib.Path("/egret-e2e.sock").exists())
+
     def test_a_reload_stays_within_the_folders_of_the_start(self):
         with tempfile.TemporaryDirectory(prefix="egret-e2e-") as elsewhere, support.Receiver() as receiver, \
                 support.Egret(support.OPEN) as egret:
