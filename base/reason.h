@@ -24,13 +24,17 @@ namespace egret {
   X(header_invalid, 400, "http_request_error", "A header Egret reads has a bad value")             \
   X(request_timeout, 408, "http_request_error", "The request did not arrive in time")              \
   X(request_too_slow, 408, "http_request_error", "The request's body came too slowly")             \
+  X(authority_mismatch, 421, "http_request_error",                                                 \
+    "The request is for another host than its tunnel")                                             \
   X(request_body_too_large, 413, "http_request_error", "The request body is too large")            \
   X(expectation_failed, 417, "http_request_error", "The expectation cannot be met")                \
+  X(upgrade_not_supported, 501, "http_upgrade_failed", "Only tunnels carry WebSockets")            \
   X(request_headers_too_large, 431, "http_request_error", "The request's header is too large")     \
   X(http_version_unsupported, 505, "http_request_error", "Only HTTP/1.0 and HTTP/1.1 are spoken")  \
   /* 403, 407, 429: policy */                                                                      \
   X(rule_denied, 403, "http_request_denied", "A rule denies this request")                         \
   X(sender_unknown, 403, "http_request_denied", "No sender matches this connection")               \
+  X(scheme_prohibited, 403, "http_request_denied", "Only https is allowed")                        \
   X(method_prohibited, 403, "http_request_denied", "The method is not allowed")                    \
   X(port_prohibited, 403, "http_request_denied", "The port is not allowed")                        \
   X(host_prohibited, 403, "http_request_denied", "The host name is not allowed")                   \
@@ -48,6 +52,13 @@ namespace egret {
   X(destination_unroutable, 502, "destination_ip_unroutable", "There is no route to the address")  \
   X(connection_failed, 502, "destination_unavailable", "The connection could not be made")         \
   X(peer_mismatch, 502, "destination_ip_prohibited", "The peer is not the permitted address")      \
+  X(tls_certificate_error, 502, "tls_certificate_error",                                           \
+    "The destination's certificate is not to be trusted")                                          \
+  X(tls_protocol_error, 502, "tls_protocol_error", "The TLS handshake failed")                     \
+  X(tls_alert_received, 502, "tls_alert_received", "The destination ended TLS with an alert")      \
+  X(parent_proxy_failed, 502, "destination_unavailable", "The parent proxy cannot be reached")     \
+  X(parent_proxy_refused, 502, "connection_refused", "The parent proxy refuses the destination")   \
+  X(interception_failed, 502, "proxy_internal_error", "No certificate could be made for the host") \
   X(connection_terminated, 502, "connection_terminated", "The destination closed the connection")  \
   X(response_malformed, 502, "http_protocol_error", "The answer is not valid HTTP/1.1")            \
   X(response_incomplete, 502, "http_response_incomplete", "The answer ended early")                \
@@ -63,6 +74,7 @@ namespace egret {
   /* 504: time */                                                                                  \
   X(dns_timeout, 504, "dns_timeout", "The name servers did not answer in time")                    \
   X(connection_timeout, 504, "connection_timeout", "The destination did not accept in time")       \
+  X(tls_timeout, 504, "connection_timeout", "The TLS handshake did not end in time")               \
   X(write_timeout, 504, "connection_write_timeout", "The destination did not read in time")        \
   X(response_timeout, 504, "http_response_timeout", "The destination did not answer in time")      \
   X(idle_timeout, 504, "connection_read_timeout", "The answer stopped arriving")                   \
@@ -70,11 +82,17 @@ namespace egret {
   X(total_timeout, 504, "http_response_timeout", "The whole exchange took too long")               \
   /* others */                                                                                     \
   X(loop_detected, 508, "proxy_loop_detected", "The request has been here before")                 \
-  X(https_not_supported, 501, "tls_protocol_error", "Egret does not originate TLS yet")            \
   X(internal_error, 500, "proxy_internal_error", "Egret failed")                                   \
   /* status 0: nobody is left to answer, or the tunnel is already open */                          \
   X(sender_disconnected, 0, "connection_terminated", "The sender hung up")                         \
   X(sender_idle, 0, "connection_read_timeout", "The sender stopped reading or writing")            \
+  X(sender_tls_failed, 0, "tls_protocol_error", "The sender's TLS handshake failed")               \
+  X(interception_refused, 0, "tls_alert_received",                                                 \
+    "The sender does not trust Egret's certificate")                                               \
+  X(proxy_protocol_invalid, 0, "http_request_error",                                               \
+    "The PROXY protocol header is missing, wrong or not trusted")                                  \
+  X(tunnel_sni_mismatch, 0, "http_request_denied", "The TLS server name is not the tunnel's host") \
+  X(tunnel_not_tls, 0, "http_request_denied", "The tunnel does not begin with a TLS ClientHello")  \
   X(tunnel_idle, 0, "connection_read_timeout", "The tunnel carried nothing for too long")          \
   X(tunnel_expired, 0, "connection_read_timeout", "The tunnel reached its lifetime")               \
   X(tunnel_reset, 0, "connection_terminated", "One end of the tunnel reset the connection")        \

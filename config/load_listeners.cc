@@ -68,8 +68,10 @@ void read_listeners(const Mapping& root, Settings& settings) {
     }
     settings.listeners.push_back(std::move(listener));
   }
-  if (!root.has("listeners"))
-    settings.listeners.push_back(Listener{.address = loopback(kDefaultPort)});
+  if (root.has("listeners")) return;
+  Listener listener;
+  listener.address = loopback(kDefaultPort);
+  settings.listeners.push_back(std::move(listener));
 }
 
 void read_admin(const Mapping& root, Settings& settings, SecretSource& secrets) {

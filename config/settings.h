@@ -22,8 +22,22 @@ struct ListenAddress {
   bool operator==(const ListenAddress&) const = default;
 };
 
+// TLS of a listener: an HTTPS proxy.
+struct ListenerTls {
+  policy::KeyPair certificate;
+  std::string client_ca;  // PEM; empty: no client certificate is asked for
+  std::string crl;        // PEM of revocation lists for client certificates
+  // With client_ca: whether a sender without a certificate may go on, to be known by other means.
+  bool client_certificate_required = true;
+  bool operator==(const ListenerTls&) const = default;
+};
+
 struct Listener {
   ListenAddress address;
+  std::optional<ListenerTls> tls;
+  // A PROXY protocol header comes first; only from these networks.
+  bool proxy_protocol = false;
+  std::vector<policy::Prefix> proxy_protocol_from;
   uint32_t max_connections = 20000;  // open sender connections on this listener, all workers
   bool operator==(const Listener&) const = default;
 };
@@ -62,6 +76,12 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
+// The CA that makes certificates for `connect: intercept`.
+struct Interception {
+  policy::KeyPair ca;
+  bool operator==(const Interception&) const = default;
+};
+
 // Everything a configuration says: one immutable value. Made by config::load, shared by
 // `shared_ptr<const Settings>`; an exchange keeps the one it began with.
 struct Settings {
@@ -73,6 +93,7 @@ struct Settings {
   Sandbox sandbox = Sandbox::automatic;
   Log log;
   Resolver resolver;
+  std::optional<Interception> interception;
   policy::Senders senders;
   policy::Rule defaults;
   std::vector<policy::Rule> rules;

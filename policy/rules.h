@@ -1,10 +1,14 @@
 #pragma once
 
+#include <array>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/secret.h"
 #include "policy/address_registry.h"
 #include "policy/url.h"
 
@@ -59,12 +63,68 @@ struct Match {
 };
 
 enum class Action : uint8_t { allow, deny };
-enum class ConnectMode : uint8_t { tunnel, deny };
+enum class ConnectMode : uint8_t { tunnel, intercept, deny };
+
+// What becomes of an http URL.
+enum class SchemeMode : uint8_t {
+  as_sent,    //
+  https,      // Egret uses TLS; port 80 becomes 443
+  https_only  // refused
+};
+
+// Which server name the ClientHello in a tunnel may have.
+enum class TunnelSni : uint8_t { any, match };
+
+// A certificate chain and its key, as PEM text that was checked when it was read.
+struct KeyPair {
+  std::string certificate;
+  Secret private_key;
+  bool operator==(const KeyPair& other) const {
+    return certificate == other.certificate && private_key.equals(other.private_key.reveal());
+  }
+};
+
+// SHA-256 of a certificate's SubjectPublicKeyInfo (RFC 7469 2.4).
+using Pin = std::array<uint8_t, 32>;
+
+// How TLS to a destination is done and what of it is believed.
+struct Tls {
+  enum class Version : uint8_t { tls12, tls13 } min_version = Version::tls12;
+  std::string ca;         // PEM of the trust anchors; empty: the system's
+  std::string crl;        // PEM of revocation lists; empty: revocation is not looked at
+  std::vector<Pin> pins;  // empty: any key; else one certificate of the chain has one of them
+  std::optional<KeyPair> client_certificate;
+  bool operator==(const Tls&) const = default;
+};
+
+// A parent proxy that the operator named: reached without an address verdict.
+struct Via {
+  Host host;
+  uint16_t port = 0;
+  Secret authorization;  // what stands behind "Proxy-Authorization: "; empty: nothing is sent
+  // What the parent is asked for: the address that was judged, or the name, which it then resolves
+  // again by itself.
+  enum class Ask : uint8_t { address, name } ask = Ask::address;
+  bool operator==(const Via& other) const {
+    return host == other.host && port == other.port && ask == other.ask &&
+           authorization.equals(other.authorization.reveal());
+  }
+};
+
+// How a rule's connections are made, beyond where they lead: what a kept one must have in common
+// with the next request's.
+struct Way {
+  Tls tls;
+  std::optional<Via> via;
+  std::optional<Address> source;  // bound before connecting
+  bool operator==(const Way&) const = default;
+};
 
 // Durations after which a phase is given up. `none` in the YAML is Duration::max().
 struct Timeouts {
   Duration resolve = std::chrono::seconds(5);
   Duration connect = std::chrono::seconds(5);    // over all addresses of one attempt
+  Duration tls = std::chrono::seconds(5);        // each handshake, the parent proxy's answer
   Duration response = std::chrono::seconds(15);  // request sent → the answer's final head
   Duration idle = std::chrono::seconds(10);      // the longest gap between two bytes, each way;
                                                  // and how long a kept connection may stay unused
@@ -90,7 +150,10 @@ struct Rule {
   AddressPolicy addresses;
   std::vector<PortRange> ports = {{80, 80}, {443, 443}};
   std::vector<std::string> methods = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+  SchemeMode scheme = SchemeMode::as_sent;
   ConnectMode connect = ConnectMode::tunnel;
+  TunnelSni tunnel_sni = TunnelSni::any;
+  Way way;
   Timeouts timeouts;
   Limits limits;
   bool operator==(const Rule&) const = default;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,8 @@ struct Sender {
   std::string name;
   std::vector<Prefix> networks;        // peer address of the connection
   std::vector<std::string> listeners;  // listener names as in `listeners[].address`
+  // Names that its client certificate must have, one of them: SAN URI, SAN DNS or subject CN.
+  std::vector<std::string> certificates;
   // The whole of Proxy-Authorization that this sender must present, "Basic " or "Bearer " left
   // out: base64 of user:password (RFC 7617), or the token (RFC 6750). Empty: none is asked.
   enum class Scheme : uint8_t { none, basic, bearer } scheme = Scheme::none;
@@ -27,7 +30,8 @@ struct Sender {
 struct Caller {
   std::optional<Address> address;  // nothing on a Unix socket
   std::string_view listener;
-  std::optional<std::string_view> proxy_authorization;
+  std::optional<std::string_view> proxy_authorization = {};
+  std::span<const std::string> certificate_names = {};  // of a verified client certificate
 };
 
 class Senders {

@@ -54,7 +54,7 @@ Result<> check_scheme(const http::RequestHead& head, const policy::Url& url) {
     return Unexpected(Reason::header_invalid, "Egret-Scheme is neither http nor https.");
   }
   if (https || url.scheme == policy::Scheme::https) {
-    return Unexpected(Reason::https_not_supported,
+    return Unexpected(Reason::scheme_prohibited,
                       "This version does not originate TLS: send https through CONNECT "
                       "(HTTPS_PROXY).");
   }

@@ -19,7 +19,7 @@ struct Admission {
 // Who is it, what does it ask for, may it: everything that is decided from the head alone, without
 // waiting. Fills `record` as far as it gets, also when it refuses.
 //   Errors: those of Senders::identify, parse_url, parse_authority and Judge::judge;
-//   not_a_proxy_request, header_invalid (Egret-*), https_not_supported, loop_detected,
+//   not_a_proxy_request, header_invalid (Egret-*), scheme_prohibited, loop_detected,
 //   request_malformed (CONNECT with content), request_headers_too_large and
 //   request_body_too_large by the rule's limits.
 Result<Admission> admit(const Policy& policy, const http::RequestHead& head, size_t head_size,
