@@ -22,6 +22,10 @@ class Secret {
   // True when `candidate` is these bytes. Takes the same time for every candidate of one length,
   // so that an attacker cannot find the bytes one at a time.
   [[nodiscard]] bool equals(std::string_view candidate) const;
+  // The same for two secrets, of which both may be empty.
+  bool operator==(const Secret& other) const {
+    return (empty() && other.empty()) || equals(other.bytes_);
+  }
   // For the code that must feed the bytes to a primitive; the name is there to be searched for.
   [[nodiscard]] std::string_view reveal() const { return bytes_; }
 

@@ -98,7 +98,11 @@ std::optional<Failure> refuse_method(const Rule& rule, const Ask& ask, Trace* tr
                                                      " (connect: deny); send the request to the "
                                                      "proxy itself, or set connect: tunnel."};
     }
-    add_step(trace, "connect", "ok", [&] { return describe(rule) + ": connect tunnel"; });
+    // What is intercepted is judged as a tunnel first, then each request inside it by itself.
+    const bool opened = rule.connect == ConnectMode::intercept;
+    add_step(trace, "connect", "ok", [&] {
+      return describe(rule) + (opened ? ": connect intercept" : ": connect tunnel");
+    });
     return std::nullopt;
   }
   if (!has(rule.methods, ask.method)) {

@@ -80,7 +80,7 @@ struct KeyPair {
   std::string certificate;
   Secret private_key;
   bool operator==(const KeyPair& other) const {
-    return certificate == other.certificate && private_key.equals(other.private_key.reveal());
+    return certificate == other.certificate && private_key == other.private_key;
   }
 };
 
@@ -107,7 +107,7 @@ struct Via {
   enum class Ask : uint8_t { address, name } ask = Ask::address;
   bool operator==(const Via& other) const {
     return host == other.host && port == other.port && ask == other.ask &&
-           authorization.equals(other.authorization.reveal());
+           authorization == other.authorization;
   }
 };
 

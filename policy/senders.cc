@@ -31,14 +31,25 @@ bool may_come_this_way(const Sender& sender, const Caller& caller) {
     const auto has_caller = [&](const Prefix& prefix) { return prefix.contains(*caller.address); };
     if (std::none_of(sender.networks.begin(), sender.networks.end(), has_caller)) return false;
   }
+  if (!sender.certificates.empty()) {
+    const auto has_name = [&](const std::string& name) {
+      return std::find(caller.certificate_names.begin(), caller.certificate_names.end(), name) !=
+             caller.certificate_names.end();
+    };
+    if (std::none_of(sender.certificates.begin(), sender.certificates.end(), has_name)) {
+      return false;
+    }
+  }
   if (sender.listeners.empty()) return true;
   return std::find(sender.listeners.begin(), sender.listeners.end(), caller.listener) !=
          sender.listeners.end();
 }
 
 std::string describe(const Caller& caller) {
-  return (caller.address ? caller.address->to_string() : "the Unix socket's peer") +
-         " through listener " + std::string(caller.listener);
+  std::string out = (caller.address ? caller.address->to_string() : "the Unix socket's peer") +
+                    " through listener " + std::string(caller.listener);
+  if (caller.certificate_names.empty()) return out;
+  return out + " with a certificate for " + text::printable(caller.certificate_names.front());
 }
 
 // A dual-stack listener sees IPv4 peers as ::ffff:a.b.c.d; networks are written in IPv4.
@@ -84,8 +95,9 @@ Result<const Sender*> Senders::identify(const Caller& wire_caller) const {
                       "A request from " + describe(caller) +
                           " needs Proxy-Authorization; put user:password into the proxy's URL.");
   }
-  return Unexpected(Reason::sender_unknown, "No sender may come from " + describe(caller) +
-                                                "; add its network to `senders`.");
+  return Unexpected(Reason::sender_unknown,
+                    "No sender may come from " + describe(caller) +
+                        "; add its network, or its certificate's name, to `senders`.");
 }
 
 }  // namespace egret::policy

@@ -207,6 +207,48 @@ TEST(JudgeRules, TheVerdictAlwaysHasItsRule) {
   EXPECT_EQ(ask(judge, "open.test").rule, &judge.defaults());
 }
 
+TEST(JudgeRules, AnInterceptedTunnelIsAllowedAsAnyTunnelIs) {
+  const Host host = canonical_host("a.test").value();
+  const std::pair<ConnectMode, std::string> cases[] = {
+      {ConnectMode::tunnel, "connect tunnel"},
+      {ConnectMode::intercept, "connect intercept"},
+      {ConnectMode::deny, ""}};
+  for (const auto& [mode, step] : cases) {
+    Rule rule = named("r");
+    rule.methods = {"POST"};
+    rule.connect = mode;
+    Trace trace;
+    const Judge judge = judge_of({rule});
+    const auto verdict = judge.judge({.sender = "",
+                                      .method = "CONNECT",
+                                      .connect = true,
+                                      .host = &host,
+                                      .port = 443,
+                                      .path = ""},
+                                     &trace);
+    EXPECT_EQ(verdict.allowed(), !step.empty());
+    if (step.empty()) {
+      EXPECT_EQ(verdict.refusal->reason, Reason::connect_prohibited);
+      continue;
+    }
+    const bool said = std::any_of(trace.begin(), trace.end(), [&](const auto& one) {
+      return one.name == "connect" && one.detail == "rule \"r\": " + step;
+    });
+    EXPECT_TRUE(said) << step;
+  }
+}
+
+TEST(Ways, WithoutCredentialsAreStillTheSame) {
+  Way a;
+  a.via = Via{.host = canonical_host("proxy.test").value(), .port = 3128, .authorization = {}};
+  Way b = a;
+  EXPECT_EQ(a, b);
+  b.via->authorization = Secret("Basic eDp5");
+  EXPECT_NE(a, b);
+  a.via->authorization = Secret("Basic eDp6");
+  EXPECT_NE(a, b);
+}
+
 TEST(JudgeRules, RefusalsSayWhatIsListed) {
   Rule rule = named("narrow");
   rule.ports = {{443, 443}, {8000, 8999}};

@@ -80,6 +80,58 @@ TEST(Senders, EveryStatedKindMustHold) {
   EXPECT_EQ(identify({sender}, "11.0.0.1", right), "credentials_wrong");
 }
 
+TEST(Senders, ACertificateHasOneOfTheNamesExactly) {
+  Sender sender;
+  sender.name = "billing";
+  sender.certificates = {"spiffe://corp/billing", "billing.corp.test"};
+  const auto with = [&](std::vector<std::string> names) {
+    const Senders all({sender});
+    const auto found = all.identify({.address = Address::parse("10.0.0.1"),
+                                     .listener = "127.0.0.1:4750",
+                                     .certificate_names = names});
+    return found ? (*found)->name : std::string(name(found.error().reason));
+  };
+  EXPECT_EQ(with({}), "sender_unknown");
+  EXPECT_EQ(with({""}), "sender_unknown");
+  EXPECT_EQ(with({"spiffe://corp/billing2"}), "sender_unknown");
+  EXPECT_EQ(with({"spiffe://corp/Billing"}), "sender_unknown");
+  EXPECT_EQ(with({"*.corp.test", "corp.test"}), "sender_unknown");
+  EXPECT_EQ(with({"other", "billing.corp.test"}), "billing");
+  EXPECT_EQ(with({"spiffe://corp/billing"}), "billing");
+}
+
+TEST(Senders, ACertificateIsOneKindAmongTheOthers) {
+  Sender sender = with_basic("billing", kBilling);
+  sender.certificates = {"billing"};
+  sender.networks = {*Prefix::parse("10.0.0.0/8")};
+  const Senders all({sender, with_network("crm", "10.0.0.0/8")});
+  const std::vector<std::string> right = {"billing"};
+  const std::vector<std::string> wrong = {"crm"};
+  const auto who = [&](const char* address, std::span<const std::string> names, bool credentials) {
+    Caller caller{.address = Address::parse(address), .listener = "", .certificate_names = names};
+    const std::string header = "Basic " + std::string(kBilling);
+    if (credentials) caller.proxy_authorization = header;
+    const auto found = all.identify(caller);
+    return found ? (*found)->name : std::string(name(found.error().reason));
+  };
+  EXPECT_EQ(who("10.0.0.1", right, true), "billing");
+  EXPECT_EQ(who("::ffff:10.0.0.1", right, true), "billing");
+  EXPECT_EQ(who("10.0.0.1", wrong, true), "credentials_wrong");
+  EXPECT_EQ(who("10.0.0.1", {}, true), "credentials_wrong");
+  EXPECT_EQ(who("10.0.0.1", right, false), "crm");
+  EXPECT_EQ(who("192.0.2.1", right, false), "sender_unknown");
+}
+
+TEST(Senders, ARefusalNamesTheCertificateHarmlessly) {
+  const std::vector<std::string> names = {"evil\nname", "second"};
+  const auto refused = Senders({with_network("crm", "10.0.0.0/8")})
+                           .identify({.address = Address::parse("192.0.2.1"),
+                                      .listener = "127.0.0.1:4750",
+                                      .certificate_names = names});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().detail, HasSubstr("with a certificate for evil\\x0aname; add"));
+}
+
 TEST(Senders, AUnixSocketIsKnownByItsListener) {
   Sender sidecar;
   sidecar.name = "sidecar";
