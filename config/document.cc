@@ -59,7 +59,10 @@ class Builder final : public YAML::EventHandler {
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     refuse_anchor(mark, anchor);
-    add(mark, Node::Kind::none);
+    const std::string_view line = source_.rest_of_line(offset(mark));
+    const bool written =
+        line.starts_with('~') || text::equals_ignore_case(line.substr(0, 4), "null");
+    add(mark, Node::Kind::none).text = written ? "null" : "";
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     diagnostics_.error(place(mark), "aliases are not supported; write the value out");

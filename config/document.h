@@ -17,7 +17,7 @@ struct Node {
   Kind kind = Kind::none;
   bool quoted = false;      // a scalar in quotes or a block: text, never a number or a boolean
   bool many_lines = false;  // a scalar that continues beyond its first line
-  std::string text;         // of a scalar
+  std::string text;         // of a scalar; of none "null", when that was written out
   Span span;                // of a scalar the whole, of a list or mapping the beginning
   std::vector<Node> keys;   // of a mapping: keys[i] belongs to items[i]
   std::vector<Node> items;  // of a list or mapping

@@ -16,6 +16,7 @@ namespace egret::config {
 namespace {
 
 constexpr size_t kLargestSecret = 64 << 10;
+constexpr size_t kLargestList = 4 << 20;
 
 std::string system_error(const std::string& path, int number) {
   return "cannot read " + in_quotes(path) + ": " + std::generic_category().message(number);
@@ -35,14 +36,22 @@ class Descriptor {
   int fd_;
 };
 
+std::string without_line_end(const std::string& path, size_t most, std::string& error) {
+  auto bytes = read_whole(path, most, error);
+  if (!bytes) return {};
+  if (bytes->ends_with('\n')) bytes->pop_back();
+  if (bytes->ends_with('\r')) bytes->pop_back();
+  return std::move(*bytes);
+}
+
 class SystemSecrets final : public SecretSource {
  public:
   std::string read_file(const std::string& path, std::string& error) override {
-    auto bytes = read_whole(path, kLargestSecret, error);
-    if (!bytes) return {};
-    if (bytes->ends_with('\n')) bytes->pop_back();
-    if (bytes->ends_with('\r')) bytes->pop_back();
-    return std::move(*bytes);
+    return without_line_end(path, kLargestSecret, error);
+  }
+
+  std::string read_list(const std::string& path, std::string& error) override {
+    return without_line_end(path, kLargestList, error);
   }
 
   std::string read_env(const std::string& name, std::string& error) override {

@@ -25,6 +25,10 @@ class Recorded final : public SecretSource {
     files_.push_back(path);
     return source_.read_file(path, error);
   }
+  std::string read_list(const std::string& path, std::string& error) override {
+    files_.push_back(path);
+    return source_.read_list(path, error);
+  }
   std::string read_env(const std::string& name, std::string& error) override {
     return source_.read_env(name, error);
   }
@@ -38,12 +42,14 @@ class Recorded final : public SecretSource {
 void read_settings(const Node& root, Settings& settings, Diagnostics& diagnostics,
                    SecretSource& secrets) {
   const Mapping mapping(root, root.span, "configuration", "", diagnostics);
-  read_listeners(mapping, settings);
+  PemFiles pem(secrets);
+  read_listeners(mapping, settings, pem);
   read_admin(mapping, settings, secrets);
   read_process(mapping, settings);
   read_resolver(mapping, settings);
   read_senders(mapping, settings, secrets);
-  read_rules(mapping, settings);
+  read_interception(mapping, settings, pem);
+  read_rules(mapping, settings, secrets, pem);
 }
 
 }  // namespace
@@ -53,6 +59,7 @@ Loaded load_text(std::string_view text, std::string path, SecretSource& secrets)
   Diagnostics diagnostics(source);
   Loaded loaded;
   Recorded recorded(secrets, loaded.files);
+  hide_pem(source, diagnostics);
   auto settings = std::make_shared<Settings>();
   if (const std::optional<Node> root = parse_document(source, diagnostics)) {
     hide_secrets(*root, diagnostics);

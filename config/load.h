@@ -31,22 +31,27 @@ struct Diagnostic {
 struct Loaded {
   std::shared_ptr<const Settings> settings;  // null when any diagnostic is an error
   std::vector<Diagnostic> diagnostics;       // in the order of the text
-  std::vector<std::string> files;            // that were read: the text's own, and secrets'
+  std::vector<std::string> files;            // that were read: the text's own, and those it names
 };
 
-// Reads the environment and files that secrets name. A seam for tests.
+// Reads the environment and the files that secrets, certificates and lists name. A seam for tests.
 class SecretSource {
  public:
   virtual ~SecretSource() = default;
   // The contents without one trailing newline, or why not (one sentence, never the contents).
   virtual std::string read_file(const std::string& path, std::string& error) = 0;
   virtual std::string read_env(const std::string& name, std::string& error) = 0;
+  // The same for what is no secret and may be larger: trust anchors, revocation lists.
+  virtual std::string read_list(const std::string& path, std::string& error) {
+    return read_file(path, error);
+  }
   // What is unsafe about the file, such as who may read it; empty when nothing is.
   virtual std::string file_warning(const std::string& /*path*/) { return {}; }
 };
 SecretSource& system_secrets();
 
-// Translates a configuration; every mistake is reported at once. Reads no file but secrets'.
+// Translates a configuration; every mistake is reported at once. Reads no files but those
+// that it names, each secret's and certificate's.
 Loaded load_text(std::string_view text, std::string path, SecretSource& secrets = system_secrets());
 Loaded load_file(const std::filesystem::path& path);
 

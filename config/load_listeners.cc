@@ -48,14 +48,57 @@ bool overlap(const ListenAddress& a, const ListenAddress& b) {
          takes(b.endpoint->address, a.endpoint->address);
 }
 
+ListenerTls read_tls(const Mapping& mapping, PemFiles& pem) {
+  ListenerTls tls;
+  pem.pair(mapping, "tls", {}, pem::Owner::peer, tls.certificate);
+  // After an error nothing is used but this: that a certificate is asked for.
+  const bool asks = mapping.has("client_ca");
+  if (!pem.authorities(mapping, "client_ca", tls.client_ca) && asks) tls.client_ca = "unusable";
+  pem.revocation_lists(mapping, "crl", tls.crl);
+  mapping.choice<bool>("client_certificate", tls.client_certificate_required,
+                       {{"required", true}, {"optional", false}});
+  for (const std::string_view key : {"crl", "client_certificate"}) {
+    if (asks || !mapping.has(key)) continue;
+    mapping.error(key, std::string(key) +
+                           ": no client certificate is asked for; write client_ca beside it, the "
+                           "file of the CAs that senders' certificates are from");
+  }
+  return tls;
+}
+
+void read_proxy_protocol(const Mapping& mapping, Listener& listener) {
+  mapping.boolean("proxy_protocol", listener.proxy_protocol);
+  mapping.list("proxy_protocol_from", listener.proxy_protocol_from, parse_prefix);
+  if (!listener.proxy_protocol) {
+    if (!mapping.has("proxy_protocol_from")) return;
+    mapping.warning("proxy_protocol_from",
+                    "proxy_protocol_from: nothing uses it without proxy_protocol: true");
+    return;
+  }
+  if (!listener.address.unix_path.empty()) {
+    mapping.error("proxy_protocol",
+                  "proxy_protocol: a connection to a Unix socket comes from no network, so nothing "
+                  "says whom to believe; use an address");
+    return;
+  }
+  mapping.not_empty("proxy_protocol_from",
+                    "an empty list lets nobody in; name the load balancers' networks");
+  if (mapping.has("proxy_protocol_from")) return;
+  mapping.error("proxy_protocol",
+                "proxy_protocol: anyone could write any address into its header; name the load "
+                "balancers' networks in proxy_protocol_from");
+}
+
 }  // namespace
 
-void read_listeners(const Mapping& root, Settings& settings) {
+void read_listeners(const Mapping& root, Settings& settings, PemFiles& pem) {
   root.not_empty("listeners", "an empty list listens nowhere; name one or leave the key out");
   for (const Mapping& item : root.mappings("listeners", "listener", kMostListeners)) {
     Listener listener;
     const bool placed = item.scalar("address", listener.address, parse_listen_address);
     item.count("max_connections", listener.max_connections, 1, kMostConnections);
+    if (const auto tls = item.mapping("tls")) listener.tls = read_tls(*tls, pem);
+    read_proxy_protocol(item, listener);
     if (!placed) {
       if (item.is_mapping() && !item.has("address"))
         item.error("address", "listener: an address is needed");

@@ -64,12 +64,14 @@ void read_timeouts(const Mapping& mapping, policy::Timeouts& timeouts) {
   const auto optional = or_none(bounded);
   mapping.scalar("resolve", timeouts.resolve, bounded);
   mapping.scalar("connect", timeouts.connect, bounded);
+  mapping.scalar("tls", timeouts.tls, bounded);
   mapping.scalar("response", timeouts.response, optional);
   mapping.scalar("idle", timeouts.idle, optional);
   mapping.scalar("total", timeouts.total, optional);
   mapping.scalar("tunnel", timeouts.tunnel, optional);
   const std::pair<std::string_view, Duration> phases[] = {{"resolve", timeouts.resolve},
                                                           {"connect", timeouts.connect},
+                                                          {"tls", timeouts.tls},
                                                           {"response", timeouts.response}};
   for (const auto& [key, value] : phases) {
     if (!mapping.has(key) || value <= timeouts.total || value == Duration::max()) continue;
@@ -103,20 +105,25 @@ std::optional<std::string> parse_policy_method(std::string_view text, std::strin
   return parse_method(text, why);
 }
 
-void read_connect(const Mapping& mapping, policy::ConnectMode& mode) {
-  const Node* node = mapping.find("connect");
-  if (node != nullptr && node->kind == Node::Kind::scalar && node->text == "intercept") {
-    mapping.error("connect", "connect: intercept is not supported yet; tunnel or deny");
-    return;
+void read_connect(const Mapping& mapping, policy::Rule& rule) {
+  using policy::ConnectMode;
+  using policy::TunnelSni;
+  mapping.choice<ConnectMode>("connect", rule.connect,
+                              {{"tunnel", ConnectMode::tunnel},
+                               {"intercept", ConnectMode::intercept},
+                               {"deny", ConnectMode::deny}});
+  mapping.choice<TunnelSni>("tunnel_sni", rule.tunnel_sni,
+                            {{"any", TunnelSni::any}, {"match", TunnelSni::match}});
+  const bool idle = mapping.has("connect") && rule.connect == ConnectMode::deny &&
+                    mapping.has("tunnel_sni") && rule.tunnel_sni == TunnelSni::match;
+  if (idle) {
+    mapping.warning("tunnel_sni", "tunnel_sni: there is no tunnel to look at; connect is deny");
   }
-  mapping.choice<policy::ConnectMode>(
-      "connect", mode,
-      {{"tunnel", policy::ConnectMode::tunnel}, {"deny", policy::ConnectMode::deny}});
 }
 
 }  // namespace
 
-void read_policy(const Mapping& mapping, policy::Rule& rule) {
+void read_policy(const Mapping& mapping, policy::Rule& rule, SecretSource& secrets, PemFiles& pem) {
   mapping.choice<policy::Action>(
       "action", rule.action, {{"allow", policy::Action::allow}, {"deny", policy::Action::deny}});
   if (const auto addresses = mapping.mapping("addresses")) {
@@ -126,7 +133,12 @@ void read_policy(const Mapping& mapping, policy::Rule& rule) {
   mapping.list("ports", rule.ports, parse_ports);
   mapping.not_empty("methods", "an empty list allows nothing; to refuse all write action: deny");
   mapping.list("methods", rule.methods, parse_policy_method);
-  read_connect(mapping, rule.connect);
+  mapping.choice<policy::SchemeMode>("scheme", rule.scheme,
+                                     {{"as-sent", policy::SchemeMode::as_sent},
+                                      {"https", policy::SchemeMode::https},
+                                      {"https-only", policy::SchemeMode::https_only}});
+  read_connect(mapping, rule);
+  read_way(mapping, rule.way, secrets, pem);
   if (const auto timeouts = mapping.mapping("timeouts")) read_timeouts(*timeouts, rule.timeouts);
   if (const auto limits = mapping.mapping("limits")) read_limits(*limits, rule.limits);
 }

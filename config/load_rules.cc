@@ -1,4 +1,4 @@
-// defaults and rules.
+// defaults, rules and interception.
 #include <algorithm>
 
 #include "config/scalars.h"
@@ -60,7 +60,7 @@ void check_possible(const Mapping& mapping, const Rule& rule) {
                                  " allows nothing: none of the ports that it matches is among its "
                                  "own ports; add \"ports\" beside \"match\"");
   }
-  const bool tunnels = rule.connect == policy::ConnectMode::tunnel;
+  const bool tunnels = rule.connect != policy::ConnectMode::deny;
   const bool some_method =
       rule.match.methods.empty() ||
       std::any_of(rule.match.methods.begin(), rule.match.methods.end(), [&](const auto& asked) {
@@ -70,9 +70,11 @@ void check_possible(const Mapping& mapping, const Rule& rule) {
   if (some_method) return;
   const std::vector<std::string> only_tunnels = {"CONNECT"};
   if (rule.match.methods == only_tunnels) {
-    mapping.warning("match", "rule " + in_quotes(rule.name) +
-                                 " allows nothing: it matches tunnels only, and its \"connect\" is "
-                                 "deny; write connect: tunnel, or action: deny if that is meant");
+    mapping.warning("match",
+                    "rule " + in_quotes(rule.name) +
+                        " allows nothing: it matches tunnels only, and its \"connect\" is "
+                        "deny; write connect: tunnel or intercept, or action: deny if that is "
+                        "meant");
     return;
   }
   mapping.warning("match", "rule " + in_quotes(rule.name) +
@@ -94,11 +96,40 @@ void check_name(const Mapping& mapping, const Rule& rule, const std::vector<Rule
   }
 }
 
+bool intercepts(const Rule& rule) { return rule.connect == policy::ConnectMode::intercept; }
+
+// Said where it was written, not at every rule that inherits it.
+void check_interception(const Mapping& root, const Mapping& mapping, const Rule& rule) {
+  if (!mapping.has("connect") || !intercepts(rule) || root.has("interception")) return;
+  mapping.error("connect",
+                "connect: intercept needs a CA; write interception: {ca_certificate: path, "
+                "ca_key: path} at the top");
+}
+
+void check_interception_used(const Mapping& root, const Settings& settings) {
+  if (!root.has("interception") || intercepts(settings.defaults)) return;
+  if (std::any_of(settings.rules.begin(), settings.rules.end(), intercepts)) return;
+  root.warning("interception",
+               "interception: nothing uses it; write connect: intercept in a rule or in defaults");
+}
+
 }  // namespace
 
-void read_rules(const Mapping& root, Settings& settings) {
+void read_interception(const Mapping& root, Settings& settings, PemFiles& pem) {
+  const std::optional<Mapping> mapping = root.mapping("interception");
+  if (!mapping) return;
+  Interception interception;
+  const bool good = pem.pair(*mapping, "interception", {"ca_certificate", "ca_key"},
+                             pem::Owner::authority, interception.ca);
+  if (good) settings.interception = std::move(interception);
+}
+
+void read_rules(const Mapping& root, Settings& settings, SecretSource& secrets, PemFiles& pem) {
   settings.defaults.name = kDefaultsName;
-  if (const auto defaults = root.mapping("defaults")) read_policy(*defaults, settings.defaults);
+  if (const auto defaults = root.mapping("defaults")) {
+    read_policy(*defaults, settings.defaults, secrets, pem);
+    check_interception(root, *defaults, settings.defaults);
+  }
   std::vector<Span> names;
   for (const Mapping& mapping : root.mappings("rules", "rule", kMostRules)) {
     Rule rule = settings.defaults;
@@ -108,11 +139,13 @@ void read_rules(const Mapping& root, Settings& settings) {
     if (const auto match = mapping.mapping("match")) {
       read_match(*match, settings.senders, rule.match);
     }
-    read_policy(mapping, rule);
+    read_policy(mapping, rule, secrets, pem);
+    check_interception(root, mapping, rule);
     check_possible(mapping, rule);
     names.push_back(mapping.span("name"));
     settings.rules.push_back(std::move(rule));
   }
+  check_interception_used(root, settings);
   // After an error a rule may lack what would have told it from the others.
   if (!root.diagnostics().has_errors()) {
     warn_unreachable_rules(settings.rules, names, root.diagnostics());

@@ -1,7 +1,6 @@
 // senders: who may send, and how Egret knows.
 #include <algorithm>
 
-#include "base/text.h"
 #include "config/scalars.h"
 #include "config/schema.h"
 #include "config/secrets.h"
@@ -14,25 +13,11 @@ using policy::Sender;
 
 constexpr size_t kMostSenders = 2000;
 
-bool has_control_byte(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
-}
-
-void read_basic(const Mapping& mapping, Sender& sender, SecretSource& secrets) {
-  const bool named = mapping.scalar("username", sender.username, parse_username);
-  if (!mapping.has("username")) mapping.error("username", "credentials: a username is needed");
-  if (!mapping.has("password")) mapping.error("password", "credentials: a password is needed");
-  const std::optional<Secret> password = read_secret(mapping, "password", secrets);
-  if (!named || !password) return;
-  if (has_control_byte(password->reveal())) {
-    mapping.error("password", "password: it has a control byte, such as a line end in the middle");
-    return;
-  }
+void read_basic_sender(const Mapping& mapping, Sender& sender, SecretSource& secrets) {
+  std::optional<Secret> basic = read_basic(mapping, "credentials", sender.username, secrets);
+  if (!basic) return;
   sender.scheme = Sender::Scheme::basic;
-  std::string pair = sender.username + ":";
-  pair += password->reveal();
-  sender.credentials = Secret(text::base64(pair));
+  sender.credentials = std::move(*basic);
 }
 
 void read_bearer(const Mapping& mapping, Sender& sender, SecretSource& secrets) {
@@ -56,7 +41,7 @@ void read_credentials(const Mapping& mapping, Sender& sender, SecretSource& secr
   } else if (bearer) {
     read_bearer(mapping, sender, secrets);
   } else if (basic) {
-    read_basic(mapping, sender, secrets);
+    read_basic_sender(mapping, sender, secrets);
   } else {
     mapping.error("",
                   "credentials: write {username: …, password: {file: path}} or "
@@ -90,13 +75,15 @@ void read_sender_listeners(const Mapping& mapping, const std::vector<Listener>& 
 }
 
 void check_kinds(const Mapping& mapping, const Sender& sender) {
-  if (!mapping.has("credentials") && !mapping.has("networks") && !mapping.has("listeners")) {
+  if (!mapping.has("credentials") && !mapping.has("networks") && !mapping.has("listeners") &&
+      !mapping.has("certificates")) {
     mapping.error("name",
                   "sender: nothing says who this is, so it would be everyone; give it "
-                  "credentials, networks or listeners");
+                  "credentials, networks, certificates or listeners");
   }
   mapping.not_empty("networks", "an empty list is nobody's network; leave the key out");
   mapping.not_empty("listeners", "an empty list is no listener; leave the key out");
+  mapping.not_empty("certificates", "an empty list is nobody's name; leave the key out");
   const bool only_unix =
       !sender.listeners.empty() &&
       std::all_of(sender.listeners.begin(), sender.listeners.end(),
@@ -108,6 +95,39 @@ void check_kinds(const Mapping& mapping, const Sender& sender) {
   }
 }
 
+bool asks_for_certificates(const Listener& listener) {
+  return listener.tls && !listener.tls->client_ca.empty();
+}
+
+std::optional<std::string> parse_certificate_name(std::string_view text, std::string& why) {
+  if (!text.empty() && text.size() <= 1024 && !has_control_byte(text)) return std::string(text);
+  why = in_quotes(text) +
+        " is no certificate's name; write a SAN URI, a SAN DNS name or a subject CN, such as "
+        "\"spiffe://corp.example/billing\"";
+  return std::nullopt;
+}
+
+// Only a listener with client_ca ever sees a sender's certificate.
+void read_certificates(const Mapping& mapping, const std::vector<Listener>& known, Sender& sender) {
+  if (!mapping.list("certificates", sender.certificates, parse_certificate_name)) return;
+  if (sender.certificates.empty()) return;
+  if (std::none_of(known.begin(), known.end(), asks_for_certificates)) {
+    mapping.error("certificates",
+                  "certificates: no listener asks for one; give a listener tls with client_ca");
+    return;
+  }
+  const bool never_seen = !sender.listeners.empty() &&
+                          std::none_of(known.begin(), known.end(), [&](const Listener& listener) {
+                            return asks_for_certificates(listener) &&
+                                   std::find(sender.listeners.begin(), sender.listeners.end(),
+                                             listener.address.name) != sender.listeners.end();
+                          });
+  if (!never_seen) return;
+  mapping.warning("certificates",
+                  "certificates: nobody can be this sender; none of its listeners asks for a "
+                  "certificate (tls.client_ca)");
+}
+
 Sender read_sender(const Mapping& mapping, const Settings& settings, SecretSource& secrets) {
   Sender sender;
   if (!mapping.is_mapping()) return sender;
@@ -115,6 +135,7 @@ Sender read_sender(const Mapping& mapping, const Settings& settings, SecretSourc
   if (!mapping.has("name")) mapping.error("name", "sender: a name is needed");
   mapping.list("networks", sender.networks, parse_prefix, nullptr, Mapping::kMostOwnItems);
   read_sender_listeners(mapping, settings.listeners, sender);
+  read_certificates(mapping, settings.listeners, sender);
   if (const auto credentials = mapping.mapping("credentials")) {
     read_credentials(*credentials, sender, secrets);
   }

@@ -60,7 +60,7 @@ void Mapping::take(const Node& key, const Node& value) {
   } else if (const auto [field, added] = fields_.emplace(key.text, Field{&key, &value}); !added) {
     diagnostics_.error(key.span, "repeated key " + in_quotes(key.text) + "; the first is on line " +
                                      std::to_string(field->second.key->span.line));
-  } else if (value.kind == Node::Kind::none) {
+  } else if (value.kind == Node::Kind::none && !is_none(key.text)) {
     diagnostics_.error(key.span,
                        in_quotes(key.text) + " has no value; give it one or leave it out");
   }
@@ -70,6 +70,14 @@ const Node* Mapping::find(std::string_view key) const {
   const auto found = fields_.find(key);
   if (found == fields_.end() || found->second.value->kind == Node::Kind::none) return nullptr;
   return found->second.value;
+}
+
+bool Mapping::is_none(std::string_view key) const {
+  const auto found = fields_.find(key);
+  if (found == fields_.end() || !may_be_none(key, path_)) return false;
+  const Node& node = *found->second.value;
+  return (node.kind == Node::Kind::none && node.text == "null") ||
+         (node.kind == Node::Kind::scalar && node.text == "none" && !node.quoted);
 }
 
 Span Mapping::span(std::string_view key) const {

@@ -31,6 +31,8 @@ class Mapping {
   // The key's value; null when the key is not there, or has no value (which was reported).
   [[nodiscard]] const Node* find(std::string_view key) const;
   [[nodiscard]] bool has(std::string_view key) const { return find(key) != nullptr; }
+  // `none` or null, for a key that may be (schema.h): what would be inherited is not wanted.
+  [[nodiscard]] bool is_none(std::string_view key) const;
   // Where the key's value is, or the mapping when the key is not there.
   [[nodiscard]] Span span(std::string_view key) const;
   // False: it was something else, which was reported.

@@ -219,6 +219,11 @@ bool is_token68(std::string_view text) {
          text.find_first_not_of('=', padding) == std::string_view::npos;
 }
 
+bool has_control_byte(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+}
+
 std::string duration_text(Duration duration) {
   if (duration == Duration::max()) return "none";
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration);

@@ -37,6 +37,13 @@ std::optional<ListenAddress> parse_listen_address(std::string_view text, std::st
 
 // The name of a sender or rule: letters, digits, '.', '_', '-', at most 64, the first no sign.
 std::optional<std::string> parse_name(std::string_view text, std::string& why);
+// "sha256/" and the base64 of 32 bytes (RFC 7469 2.1.1).
+std::optional<policy::Pin> parse_pin(std::string_view text, std::string& why);
+// "http://proxy.example:3128": nothing behind the port, no user before the host.
+std::optional<policy::Authority> parse_parent_proxy(std::string_view text, std::string& why);
+// "192.0.2.7", "2001:db8::7": an address to bind to.
+std::optional<policy::Address> parse_source(std::string_view text, std::string& why);
+
 // RFC 7617: no colon, no control byte.
 std::optional<std::string> parse_username(std::string_view text, std::string& why);
 // RFC 9110 section 9.1: a token; methods are case-sensitive.
@@ -47,6 +54,8 @@ std::optional<policy::HostPattern> parse_host_pattern(std::string_view text, std
 
 // RFC 6750 `b64token`: what may stand behind "Bearer ".
 bool is_token68(std::string_view text);
+
+bool has_control_byte(std::string_view text);
 
 // As a person writes it: "1m", "1500ms"; "none" for Duration::max().
 std::string duration_text(Duration duration);

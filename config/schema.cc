@@ -12,6 +12,14 @@ constexpr std::array kKeys = std::to_array<std::string_view>({
     "listeners",
     "listeners.address",
     "listeners.max_connections",
+    "listeners.tls",
+    "listeners.tls.certificate",
+    "listeners.tls.private_key",
+    "listeners.tls.client_ca",
+    "listeners.tls.crl",
+    "listeners.tls.client_certificate",
+    "listeners.proxy_protocol",
+    "listeners.proxy_protocol_from",
     "admin",
     "admin.address",
     "admin.token",
@@ -35,6 +43,9 @@ constexpr std::array kKeys = std::to_array<std::string_view>({
     "resolver.cache.max_ttl",
     "resolver.cache.negative_ttl",
     "resolver.nat64_prefixes",
+    "interception",
+    "interception.ca_certificate",
+    "interception.ca_key",
     "senders",
     "senders.name",
     "senders.credentials",
@@ -43,6 +54,7 @@ constexpr std::array kKeys = std::to_array<std::string_view>({
     "senders.credentials.token",
     "senders.networks",
     "senders.listeners",
+    "senders.certificates",
     "defaults",
     "defaults.action",
     "defaults.addresses",
@@ -51,10 +63,27 @@ constexpr std::array kKeys = std::to_array<std::string_view>({
     "defaults.addresses.mixed",
     "defaults.ports",
     "defaults.methods",
+    "defaults.scheme",
     "defaults.connect",
+    "defaults.tunnel_sni",
+    "defaults.tls",
+    "defaults.tls.min_version",
+    "defaults.tls.ca",
+    "defaults.tls.crl",
+    "defaults.tls.pins",
+    "defaults.tls.client_certificate",
+    "defaults.tls.client_certificate.certificate",
+    "defaults.tls.client_certificate.private_key",
+    "defaults.via",
+    "defaults.via.proxy",
+    "defaults.via.username",
+    "defaults.via.password",
+    "defaults.via.ask",
+    "defaults.source",
     "defaults.timeouts",
     "defaults.timeouts.resolve",
     "defaults.timeouts.connect",
+    "defaults.timeouts.tls",
     "defaults.timeouts.response",
     "defaults.timeouts.idle",
     "defaults.timeouts.total",
@@ -119,6 +148,14 @@ std::vector<std::string_view> keys_of(std::string_view path) {
     if (rest.find('.') == std::string_view::npos) keys.push_back(rest);
   });
   return keys;
+}
+
+bool may_be_none(std::string_view key, std::string_view path) {
+  static constexpr std::array kNoneAllowed = std::to_array<std::string_view>(
+      {"defaults.tls.crl", "defaults.tls.client_certificate", "defaults.via", "defaults.source"});
+  const std::string other = as_defaults(path);
+  const std::string whole = (other.empty() ? std::string(path) : other) + "." + std::string(key);
+  return std::find(kNoneAllowed.begin(), kNoneAllowed.end(), whole) != kNoneAllowed.end();
 }
 
 std::string nearest_key(std::string_view key, std::string_view path) {

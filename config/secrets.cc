@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "config/scalars.h"
 
 namespace egret::config {
 namespace {
@@ -58,6 +59,14 @@ void hide_within(const Node& node, Diagnostics& diagnostics) {
   }
 }
 
+// A URL or a name with a password in it, wherever it stands: "http://user:password@host".
+bool holds_secret(const Node& key, const Node& value) {
+  if (value.kind != Node::Kind::scalar) return false;
+  const size_t colon = value.text.find(':');
+  if (colon == std::string::npos) return false;
+  return value.text.find('@', colon) != std::string::npos || key.text == "username";
+}
+
 std::string read_reference(const Node& key, const Node& value, SecretSource& source,
                            Diagnostics& diagnostics, std::string& error) {
   if (key.text == "env") return source.read_env(value.text, error);
@@ -75,10 +84,17 @@ void hide_secrets(const Node& root, Diagnostics& diagnostics) {
     const Node& value = root.items[i];
     if (i < root.keys.size() && sounds_secret(root.keys[i].text)) {
       hide_within(value, diagnostics);
+    } else if (i < root.keys.size() && holds_secret(root.keys[i], value)) {
+      hide(value, diagnostics);
     } else {
       hide_secrets(value, diagnostics);
     }
   }
+}
+
+void hide_pem(const Source& source, Diagnostics& diagnostics) {
+  const size_t begin = source.text().find("-----BEGIN");
+  if (begin != std::string_view::npos) diagnostics.hide_from(source.span(begin).line);
 }
 
 std::optional<Secret> read_secret(const Mapping& mapping, std::string_view key,
@@ -113,6 +129,26 @@ std::optional<Secret> read_secret(const Mapping& mapping, std::string_view key,
     return std::nullopt;
   }
   return secret;
+}
+
+std::optional<Secret> read_basic(const Mapping& mapping, std::string_view what,
+                                 std::string& username, SecretSource& source) {
+  const bool named = mapping.scalar("username", username, parse_username);
+  for (const std::string_view key : {"username", "password"}) {
+    if (!mapping.has(key)) {
+      mapping.error(key, std::string(what) + ": a " + std::string(key) + " is needed");
+    }
+  }
+  const std::optional<Secret> password = read_secret(mapping, "password", source);
+  if (!named || !password) return std::nullopt;
+  if (has_control_byte(password->reveal())) {
+    mapping.error("password", "password: it has a control byte, such as a line end in the middle");
+    return std::nullopt;
+  }
+  std::string pair = username + ":";
+  pair += password->reveal();
+  const Secret wiped(std::move(pair));
+  return Secret(text::base64(wiped.reveal()));
 }
 
 }  // namespace egret::config

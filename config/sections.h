@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "config/load.h"
+#include "config/pem_files.h"
 #include "config/reader.h"
 #include "config/settings.h"
 
@@ -11,16 +12,20 @@ namespace egret::config {
 
 // The sections of a configuration, each a translation of one part of the text into one part of
 // Settings. Called in this order: a later one may refer to what an earlier one has read.
-void read_listeners(const Mapping& root, Settings& settings);
+void read_listeners(const Mapping& root, Settings& settings, PemFiles& pem);
 void read_admin(const Mapping& root, Settings& settings, SecretSource& secrets);
 // workers, buffer_memory, mode, sandbox, log
 void read_process(const Mapping& root, Settings& settings);
 void read_resolver(const Mapping& root, Settings& settings);
 void read_senders(const Mapping& root, Settings& settings, SecretSource& secrets);
-void read_rules(const Mapping& root, Settings& settings);  // defaults too
+void read_interception(const Mapping& root, Settings& settings, PemFiles& pem);
+// defaults too
+void read_rules(const Mapping& root, Settings& settings, SecretSource& secrets, PemFiles& pem);
 
 // The keys that defaults and rules share: each that is there replaces the one in `rule`.
-void read_policy(const Mapping& mapping, policy::Rule& rule);
+void read_policy(const Mapping& mapping, policy::Rule& rule, SecretSource& secrets, PemFiles& pem);
+// Of those tls, via and source.
+void read_way(const Mapping& mapping, policy::Way& way, SecretSource& secrets, PemFiles& pem);
 
 // Warnings about what can never take effect. `names` is where each rule's or sender's name stands.
 void warn_unreachable_rules(const std::vector<policy::Rule>& rules, const std::vector<Span>& names,

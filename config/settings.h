@@ -100,7 +100,8 @@ struct Settings {
 
   // The judge over these rules. `own` are the bound endpoints of Egret's listeners.
   [[nodiscard]] policy::Judge judge(std::vector<policy::Endpoint> own) const;
-  // Whether something in it must not leave the process: a password or a token.
+  // Whether something in it must not leave the process: a password, a token, a
+  // private key.
   [[nodiscard]] bool holds_secrets() const;
 };
 

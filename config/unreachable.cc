@@ -81,13 +81,15 @@ bool covers(const Sender& earlier, const Sender& later, Budget& budget) {
   // A sender without networks can come from a Unix socket, which no network has.
   if (!earlier.networks.empty() && later.networks.empty()) return false;
   if (!earlier.listeners.empty() && later.listeners.empty()) return false;
+  if (!earlier.certificates.empty() && later.certificates.empty()) return false;
+  const auto same = [](const std::string& a, const std::string& b) { return a == b; };
   const bool credentials =
       earlier.scheme == Sender::Scheme::none ||
       (earlier.scheme == later.scheme && earlier.credentials.equals(later.credentials.reveal()));
   return credentials &&
          covers_all(earlier.networks, later.networks, Prefix(), budget, covers_network) &&
-         covers_all(earlier.listeners, later.listeners, std::string(), budget,
-                    [](const std::string& a, const std::string& b) { return a == b; });
+         covers_all(earlier.certificates, later.certificates, std::string(), budget, same) &&
+         covers_all(earlier.listeners, later.listeners, std::string(), budget, same);
 }
 
 // The first of `all` before `index` that takes all of `all[index]`.

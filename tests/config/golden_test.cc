@@ -19,6 +19,24 @@ std::vector<std::filesystem::path> cases() {
   return found;
 }
 
+void add_certificates(FakeSecrets& secrets) {
+  static const Issued ca = issue({.authority = true});
+  static const Issued leaf = issue({});
+  static const Issued old = issue({.authority = true, .not_after = "20210203000000Z"});
+  secrets.files.insert({{"/ca.crt", ca.certificate},
+                        {"/ca.key", ca.private_key},
+                        {"/ca.crl", revocation_list(ca)},
+                        {"/leaf.crt", leaf.certificate},
+                        {"/leaf.key", leaf.private_key},
+                        {"/encrypted.key", leaf.encrypted_key},
+                        {"/open.key", leaf.private_key},
+                        {"/old.crt", old.certificate},
+                        {"/old.key", old.private_key},
+                        {"/old.crl", revocation_list(ca, "20210203000000Z")},
+                        {"/both.pem", leaf.certificate + leaf.private_key}});
+  secrets.warnings["/open.key"] = "every user of this machine can read \"/open.key\"; chmod o-r it";
+}
+
 class Golden : public ::testing::TestWithParam<std::filesystem::path> {};
 
 TEST_P(Golden, SaysExactlyThis) {
@@ -28,8 +46,9 @@ TEST_P(Golden, SaysExactlyThis) {
                    {"/two-lines", "one\ntwo"},
                    {"/no-token68", "a b"},
                    {"/open", "s3cret"}};
+  add_certificates(secrets);
   secrets.variables = {{"GOOD", "s3cret"}};
-  secrets.warnings = {{"/open", "every user of this machine can read \"/open\"; chmod o-r it"}};
+  secrets.warnings["/open"] = "every user of this machine can read \"/open\"; chmod o-r it";
   const std::string name = GetParam().filename().string();
   const Loaded loaded = load_text(read_text(GetParam()), name, secrets);
   const std::string said = all_text(loaded);

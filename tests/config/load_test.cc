@@ -25,6 +25,7 @@ void expect_same(const Settings& a, const Settings& b) {
   EXPECT_EQ(a.sandbox, b.sandbox);
   EXPECT_EQ(a.log, b.log);
   EXPECT_EQ(a.resolver, b.resolver);
+  EXPECT_EQ(a.interception, b.interception);
   EXPECT_EQ(a.senders.all().size(), b.senders.all().size());
   EXPECT_EQ(a.defaults, b.defaults);
   EXPECT_EQ(a.rules, b.rules);
@@ -64,8 +65,12 @@ TEST(Defaults, AreThoseOfTheContract) {
       "  addresses: {allow: [], deny: [], mixed: deny}\n"
       "  ports: [80, 443]\n"
       "  methods: [GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS]\n"
+      "  scheme: as-sent\n"
       "  connect: tunnel\n"
-      "  timeouts: {resolve: 5s, connect: 5s, response: 15s, idle: 10s, total: 20s, tunnel: 10m}\n"
+      "  tunnel_sni: any\n"
+      "  tls: {min_version: \"1.2\", ca: system, pins: []}\n"
+      "  timeouts: {resolve: 5s, connect: 5s, tls: 5s, response: 15s, idle: 10s, total: 20s,\n"
+      "             tunnel: 10m}\n"
       "  limits: {request_body: 1MiB, response_body: 128KiB, headers: 32KiB, min_rate: 100B/s,\n"
       "           in_flight_per_host: 64}\n");
   EXPECT_EQ(promised->defaults, built_in->defaults);

@@ -18,12 +18,26 @@ TEST(Schema, ARuleHasTheKeysOfTheDefaults) {
   EXPECT_TRUE(keys_of("nothing").empty());
 }
 
+TEST(Schema, WhatARuleInheritsCanBeTurnedOff) {
+  for (const std::string_view path : {"defaults", "rules"}) {
+    EXPECT_TRUE(may_be_none("via", path));
+    EXPECT_TRUE(may_be_none("source", path));
+    EXPECT_FALSE(may_be_none("ports", path));
+  }
+  EXPECT_TRUE(may_be_none("crl", "rules.tls"));
+  EXPECT_TRUE(may_be_none("client_certificate", "rules.tls"));
+  EXPECT_FALSE(may_be_none("ca", "rules.tls"));
+  EXPECT_FALSE(may_be_none("crl", "listeners.tls"));
+  EXPECT_FALSE(may_be_none("via", ""));
+}
+
 TEST(Schema, NearestKeyIsNearOrFurtherDown) {
   EXPECT_EQ(nearest_key("prots", "defaults"), "ports");
   EXPECT_EQ(nearest_key("Ports", "rules"), "ports");
   EXPECT_EQ(nearest_key("idle", "defaults"), "timeouts.idle");
   EXPECT_EQ(nearest_key("hosts", "rules"), "match.hosts");
-  EXPECT_EQ(nearest_key("interception", ""), "");
+  EXPECT_EQ(nearest_key("ca_certificate", ""), "interception.ca_certificate");
+  EXPECT_EQ(nearest_key("observability", ""), "");
   EXPECT_EQ(nearest_key("", ""), "");
   EXPECT_EQ(nearest_key(std::string(100'000, 'x'), ""), "");
 }

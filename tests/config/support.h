@@ -9,6 +9,7 @@
 #include <string>
 
 #include "config/load.h"
+#include "tests/config/certificates.h"
 
 namespace egret::config {
 
@@ -18,7 +19,9 @@ class FakeSecrets final : public SecretSource {
   std::map<std::string, std::string> files;
   std::map<std::string, std::string> variables;
   std::map<std::string, std::string> warnings;
-  bool has_everything = false;  // whatever is asked for and not in the table is "s3cret"
+  // Whatever is asked for and not in the table is "s3cret"; NAME.crt is a CA's certificate,
+  // NAME.key its key, NAME.crl its revocation list.
+  bool has_everything = false;
 
   std::string read_file(const std::string& path, std::string& error) override {
     return look(files, path, error);
@@ -34,7 +37,13 @@ class FakeSecrets final : public SecretSource {
   std::string look(const std::map<std::string, std::string>& table, const std::string& name,
                    std::string& error) const {
     if (table.contains(name)) return table.at(name);
-    if (has_everything) return "s3cret";
+    if (has_everything) {
+      static const Issued ca = issue({.authority = true});
+      if (name.ends_with(".crt")) return ca.certificate;
+      if (name.ends_with(".key")) return ca.private_key;
+      if (name.ends_with(".crl")) return revocation_list(ca);
+      return "s3cret";
+    }
     error = "there is no \"" + name + "\"";
     return {};
   }
