@@ -332,6 +332,8 @@ void Exchange::keep_upstream() {
 async::Task<After> Exchange::answer_failure() {
   const Failure& failure = *record_.failure;
   if (replied_) {
+    // An alert says why: no reset may overtake it.
+    if (failure.reason == Reason::tunnel_sni_mismatch) co_return finish(After::linger);
     // Part of an answer is out: a reset says that it is not whole.
     sender_.stream.abort_on_close();
     co_return finish(After::close);
@@ -368,7 +370,8 @@ async::Task<Result<>> Exchange::tunnel() {
   upstream_ = std::move(*opened);
   in_.consume(head_size_);
   const TimePoint began = async::Scheduler::current().now();
-  Tunnel tunnel(services_, sender_.stream, *upstream_.connection.stream, *admission_.rule);
+  Tunnel tunnel(services_, sender_.stream, *upstream_.connection.stream, *admission_.rule,
+                admission_.url.host);
   const TunnelCount counted(services_.metrics, record_, tunnel);
   Result<> carried = co_await tunnel.run(in_);
   replied_ = tunnel.opened();

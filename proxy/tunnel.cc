@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "proxy/tunnel_gate.h"
+
 namespace egret::proxy {
 namespace {
 
@@ -20,8 +22,10 @@ Unexpected reset(const net::Io& io) {
 }  // namespace
 
 Tunnel::Tunnel(Services& services, net::Stream& sender, net::Stream& destination,
-               const policy::Rule& rule)
+               const policy::Rule& rule, const policy::Host& host)
     : services_(services),
+      rule_(rule),
+      host_(host),
       idle_(std::max(rule.timeouts.idle, rule.timeouts.response)),
       end_(deadline_after(now(), rule.timeouts.tunnel)),
       last_moved_(now()),
@@ -30,6 +34,7 @@ Tunnel::Tunnel(Services& services, net::Stream& sender, net::Stream& destination
 
 async::Task<Result<>> Tunnel::run(Buffer& early) {
   Result<> ready = co_await open();
+  if (ready && rule_.tunnel_sni == policy::TunnelSni::match) ready = co_await pass_gate(early);
   if (ready && !early.empty()) ready = co_await move_on(up_, early);
   if (!ready) co_return ready;
   // No buffer is kept for a tunnel that waits.
@@ -59,6 +64,14 @@ async::Task<Result<>> Tunnel::open() {
   opened_ = put.ok();
   if (!opened_) co_return Unexpected(Reason::sender_disconnected, "before the tunnel was open");
   co_return Result<>();
+}
+
+async::Task<Result<>> Tunnel::pass_gate(Buffer& early) {
+  TunnelGate gate(services_.buffers, up_.from, host_);
+  const Deadline until = std::min(deadline_after(now(), rule_.timeouts.tls), end_);
+  Result<> passed = co_await gate.pass(early, until);
+  if (!passed && now() >= end_) co_return Unexpected(time_is_up());
+  co_return passed;
 }
 
 async::Task<Result<>> Tunnel::carry(Way& way) {

@@ -8,18 +8,21 @@
 
 namespace egret::proxy {
 
-// Tunnel is what CONNECT becomes: bytes both ways, never looked at (RFC 9110 9.3.6).
+// Tunnel is what CONNECT becomes: bytes both ways, never looked at (RFC 9110 9.3.6), but for the
+// first that the sender sends when the rule says `tunnel_sni: match` (proxy/tunnel_gate.h).
 //   A side that ends is passed on as a half-close, and the other may go on. It ends when both have,
 //   when nothing moved either way for the longer of timeouts.idle and timeouts.response (an opaque
 //   exchange may wait as long for its answer as a plain one), or after timeouts.tunnel.
 //   Buffers are held only while bytes are in flight. Owner: the exchange. One thread.
 class Tunnel {
  public:
+  // `host` is the CONNECT's; it and `rule` outlive the tunnel.
   Tunnel(Services& services, net::Stream& sender, net::Stream& destination,
-         const policy::Rule& rule);
+         const policy::Rule& rule, const policy::Host& host);
 
   // Says 200 to the sender, then carries. `early` has what the sender sent with its CONNECT.
-  //   Errors: tunnel_idle, tunnel_expired, tunnel_reset, sender_disconnected (before it opened).
+  //   Errors: tunnel_idle, tunnel_expired, tunnel_reset, sender_disconnected (before it opened);
+  //   tunnel_sni_mismatch, tunnel_not_tls: the destination has not got a byte then.
   async::Task<Result<>> run(Buffer& early);
 
   [[nodiscard]] bool opened() const { return opened_; }
@@ -34,6 +37,7 @@ class Tunnel {
     bool ended = false;  // the end was passed on
   };
   async::Task<Result<>> open();
+  async::Task<Result<>> pass_gate(Buffer& early);
   async::Task<void> carry_to_end(Way& way);
   async::Task<Result<>> carry(Way& way);
   async::Task<Result<>> move_on(Way& way, Buffer& buffer);
@@ -42,6 +46,8 @@ class Tunnel {
   [[nodiscard]] Failure time_is_up() const;
 
   Services& services_;
+  const policy::Rule& rule_;
+  const policy::Host& host_;
   Duration idle_;
   Deadline end_;
   TimePoint last_moved_;  // by either way
