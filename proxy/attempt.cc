@@ -97,12 +97,13 @@ std::optional<Upstream> take_idle(Services& services, const policy::PermittedAdd
 }
 
 async::Task<Result<Upstream>> open(Services& services, Duration patience,
-                                   policy::PermittedAddresses addresses, Record& record,
+                                   policy::PermittedAddresses addresses,
+                                   std::optional<policy::Address> source, Record& record,
                                    Deadline total) {
   const TimePoint began = now();
   const Deadline deadline = within(patience, total);
   Result<net::Connection> made =
-      co_await services.connector.connect(std::move(addresses), deadline);
+      co_await services.connector.connect(std::move(addresses), source, deadline);
   record.connect += now() - began;
   if (!made && made.error().reason == Reason::connection_timeout && now() >= total) {
     co_return Unexpected(Reason::total_timeout, made.error().detail);

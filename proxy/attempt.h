@@ -36,9 +36,11 @@ async::Task<Result<policy::PermittedAddresses>> locate(Services& services,
 // An idle connection to one of `addresses` from the pool.
 std::optional<Upstream> take_idle(Services& services, const policy::PermittedAddresses& addresses,
                                   Record& record);
-// A new connection to one of `addresses`. Errors: those of Connector::connect, total_timeout.
+// A new connection to one of `addresses`, from `source` if that is set. Errors: those of
+// Connector::connect, total_timeout.
 async::Task<Result<Upstream>> open(Services& services, Duration patience,
-                                   policy::PermittedAddresses addresses, Record& record,
+                                   policy::PermittedAddresses addresses,
+                                   std::optional<policy::Address> source, Record& record,
                                    Deadline total);
 
 // The final answer's head, parsed, with the buffer that it and the first content are in.

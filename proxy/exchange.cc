@@ -148,12 +148,14 @@ async::Task<Result<>> Exchange::carry() {
 async::Task<Result<>> Exchange::attempt() {
   ++record_.attempts;
   const Duration patience = admission_.rule->timeouts.connect;
+  const std::optional<policy::Address> source = admission_.rule->way.source;
   std::optional<Upstream> idle = take_idle(services_, addresses_, record_);
   while (true) {
     if (idle) {
       upstream_ = std::move(*idle);
     } else {
-      Result<Upstream> opened = co_await open(services_, patience, addresses_, record_, total_);
+      Result<Upstream> opened =
+          co_await open(services_, patience, addresses_, source, record_, total_);
       if (!opened) co_return Unexpected(std::move(opened.error()));
       upstream_ = std::move(*opened);
     }
@@ -365,7 +367,8 @@ async::Task<After> Exchange::answer_failure() {
 async::Task<Result<>> Exchange::tunnel() {
   ++record_.attempts;
   const Duration patience = admission_.rule->timeouts.connect;
-  Result<Upstream> opened = co_await open(services_, patience, addresses_, record_, total_);
+  const std::optional<policy::Address> source = admission_.rule->way.source;
+  Result<Upstream> opened = co_await open(services_, patience, addresses_, source, record_, total_);
   if (!opened) co_return Unexpected(std::move(opened.error()));
   upstream_ = std::move(*opened);
   in_.consume(head_size_);

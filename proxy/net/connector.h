@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/result.h"
 #include "policy/judge.h"
@@ -23,10 +24,14 @@ class Connector {
   virtual ~Connector() = default;
   // Connects to the first of `addresses` that answers: IPv6 and IPv4 interleaved, 250 ms apart or
   // as soon as the one before has failed (RFC 8305). `getpeername` must then be what was permitted.
+  // With a `source`, which is an address of this machine, from there: only addresses of its family
+  // are tried.
   // Errors: connection_refused (all refused), connection_timeout (deadline), destination_unroutable
-  // (no route), connection_failed (anything else), peer_mismatch, out_of_resources (no descriptor
-  // or no local port). With several addresses, the error of the last one tried.
+  // (no route; no address of the source's family, or the source is not this machine's, and the
+  // detail names it), connection_failed (anything else), peer_mismatch, out_of_resources (no
+  // descriptor or no local port). With several addresses, the error of the last one tried.
   virtual async::Task<Result<Connection>> connect(policy::PermittedAddresses addresses,
+                                                  std::optional<policy::Address> source,
                                                   Deadline deadline) = 0;
 };
 

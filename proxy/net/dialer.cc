@@ -37,6 +37,17 @@ Unexpected dial_failure(int error, const policy::Endpoint& endpoint) {
   }
 }
 
+// Binds to an address and no port: connect() picks one then, which only has to be free towards its
+// destination (ip(7) IP_BIND_ADDRESS_NO_PORT). Without that option bind() picks one: fewer fit.
+Result<> bind_source(int fd, const policy::Address& source) {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  const SocketAddress from = SocketAddress::of({source, 0});
+  if (bind(fd, from.get(), from.length) == 0) return {};
+  return Unexpected(Reason::destination_unroutable,
+                    "source " + source.to_string() + ": " + std::strerror(errno));
+}
+
 // Waits for the outcome of a connect() that is under way.
 class Connecting final : public async::FdHandler {
  public:
@@ -73,8 +84,8 @@ Result<> check_peer(int fd, const policy::Endpoint& permitted) {
 
 }  // namespace
 
-async::Task<Result<std::unique_ptr<Stream>>> SystemDialer::dial(policy::PermittedAddress address,
-                                                                Deadline deadline) {
+async::Task<Result<std::unique_ptr<Stream>>> SystemDialer::dial(
+    policy::PermittedAddress address, std::optional<policy::Address> source, Deadline deadline) {
   const policy::Endpoint endpoint = address.endpoint();
   const int family = endpoint.address.is_v4() ? AF_INET : AF_INET6;
   Fd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
@@ -82,6 +93,10 @@ async::Task<Result<std::unique_ptr<Stream>>> SystemDialer::dial(policy::Permitte
   const int on = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 
+  if (source) {
+    Result<> bound = bind_source(fd.get(), *source);
+    if (!bound) co_return Unexpected(std::move(bound.error()));
+  }
   const SocketAddress to = SocketAddress::of(endpoint);
   if (connect(fd.get(), to.get(), to.length) != 0) {
     if (errno != EINPROGRESS) co_return dial_failure(errno, endpoint);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/result.h"
 #include "policy/judge.h"
@@ -15,9 +16,12 @@ namespace egret::net {
 class Dialer {
  public:
   virtual ~Dialer() = default;
-  // Errors: connection_refused, connection_timeout, destination_unroutable, connection_failed,
-  // peer_mismatch, out_of_resources.
+  // From `source`, an address of this machine and of the same family, or from the one that the
+  // route prefers.
+  // Errors: connection_refused, connection_timeout, destination_unroutable (by `source` too: its
+  // name is in the detail then), connection_failed, peer_mismatch, out_of_resources.
   virtual async::Task<Result<std::unique_ptr<Stream>>> dial(policy::PermittedAddress address,
+                                                            std::optional<policy::Address> source,
                                                             Deadline deadline) = 0;
 };
 
@@ -27,6 +31,7 @@ class SystemDialer final : public Dialer {
  public:
   explicit SystemDialer(async::Loop& loop) : loop_(loop) {}
   async::Task<Result<std::unique_ptr<Stream>>> dial(policy::PermittedAddress address,
+                                                    std::optional<policy::Address> source,
                                                     Deadline deadline) override;
 
  private:

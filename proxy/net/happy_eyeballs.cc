@@ -14,8 +14,9 @@ constexpr int kMostDialled = 8;
 
 // What the attempts of one connect() share.
 struct Race {
-  explicit Race(Dialer& with) : dialer(with) {}
+  Race(Dialer& with, std::optional<policy::Address> from) : dialer(with), source(from) {}
   Dialer& dialer;
+  std::optional<policy::Address> source;
   std::optional<Connection> winner;
   Failure failure{Reason::connection_failed, "no address was tried"};
   size_t running = 0;
@@ -37,7 +38,8 @@ struct Running {
 
 async::Task<void> attempt(Race& race, policy::PermittedAddress address, Deadline deadline) {
   const Running running(race);
-  Result<std::unique_ptr<Stream>> dialled = co_await race.dialer.dial(address, deadline);
+  Result<std::unique_ptr<Stream>> dialled =
+      co_await race.dialer.dial(address, race.source, deadline);
   if (!dialled) {
     race.failure = std::move(dialled.error());
   } else if (!race.winner) {
@@ -64,8 +66,19 @@ policy::PermittedAddresses interleave(policy::PermittedAddresses addresses) {
 }
 
 async::Task<Result<Connection>> HappyEyeballs::connect(policy::PermittedAddresses addresses,
+                                                       std::optional<policy::Address> source,
                                                        Deadline deadline) {
-  Race race(dialer_);
+  Race race(dialer_, source);
+  if (source) {
+    std::erase_if(addresses, [&](const policy::PermittedAddress& address) {
+      return address.endpoint().address.family() != source->family();
+    });
+    if (addresses.empty()) {
+      co_return Unexpected(
+          Reason::destination_unroutable,
+          "source " + source->to_string() + ": the destination has no address of its family");
+    }
+  }
   policy::PermittedAddresses order = interleave(std::move(addresses));
   if (order.size() > kMostDialled) order.erase(order.begin() + kMostDialled, order.end());
   size_t started = 0;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "proxy/net/connector.h"
 #include "proxy/net/dialer.h"
 
@@ -13,6 +15,7 @@ class HappyEyeballs final : public Connector {
 
   explicit HappyEyeballs(Dialer& dialer) : dialer_(dialer) {}
   async::Task<Result<Connection>> connect(policy::PermittedAddresses addresses,
+                                          std::optional<policy::Address> source,
                                           Deadline deadline) override;
 
  private:

@@ -16,13 +16,14 @@ struct FakesTest : testing::Test {
   FakeResolver resolver;
 
   Reason failure_of(policy::PermittedAddresses addresses, Duration within) {
-    const auto result = loop.run(connector.connect(std::move(addresses), loop.in(within)));
+    const auto result =
+        loop.run(connector.connect(std::move(addresses), std::nullopt, loop.in(within)));
     return result ? Reason::internal_error : result.error().reason;
   }
 };
 
 TEST_F(FakesTest, AnUnscriptedEndpointAcceptsAndGivesItsPeer) {
-  auto result = loop.run(connector.connect(permitted({"192.0.2.1:80"}), loop.in(1s)));
+  auto result = loop.run(connector.connect(permitted({"192.0.2.1:80"}), std::nullopt, loop.in(1s)));
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(result->peer.to_string(), "192.0.2.1:80");
   EXPECT_EQ(connector.dialled(), Endpoints{"192.0.2.1:80"});
@@ -35,8 +36,8 @@ TEST_F(FakesTest, AnUnscriptedEndpointAcceptsAndGivesItsPeer) {
 
 TEST_F(FakesTest, ARefusedEndpointIsFollowedByTheNext) {
   connector.dialer().refuse("192.0.2.1:80");
-  auto result =
-      loop.run(connector.connect(permitted({"192.0.2.1:80", "192.0.2.2:80"}), loop.in(1s)));
+  auto result = loop.run(
+      connector.connect(permitted({"192.0.2.1:80", "192.0.2.2:80"}), std::nullopt, loop.in(1s)));
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(connector.dialled(), (Endpoints{"192.0.2.1:80", "192.0.2.2:80"}));
   EXPECT_EQ(connector.dialer().accepted().at(0).endpoint, "192.0.2.2:80");
@@ -54,7 +55,7 @@ TEST_F(FakesTest, FailuresHaveTheirReasonAndHangingEndsAtTheDeadline) {
 TEST_F(FakesTest, CancellingADialIsSeen) {
   connector.dialer().hang("192.0.2.1:80");
   {
-    auto task = connector.connect(permitted({"192.0.2.1:80"}), loop.in(1s));
+    auto task = connector.connect(permitted({"192.0.2.1:80"}), std::nullopt, loop.in(1s));
     task.start();
     EXPECT_EQ(connector.dialer().dialling(), 1);
   }
@@ -65,7 +66,9 @@ TEST_F(FakesTest, CancellingADialIsSeen) {
 TEST_F(FakesTest, TheResolverAnswersInSequenceAndRepeatsTheLast) {
   resolver.answer("rebind.example", {"192.0.2.1"});
   resolver.answer("rebind.example", {"10.0.0.1", "10.0.0.2"}, 20ms);
-  const auto ask = [&] { return loop.run(resolver.resolve("rebind.example", loop.in(1s))); };
+  const auto ask = [&] {
+    return loop.run(resolver.resolve("rebind.example", loop.in(1s)));
+  };
   EXPECT_EQ(ask()->addresses.at(0).to_string(), "192.0.2.1");
   const TimePoint start = loop.now();
   EXPECT_EQ(ask()->addresses.size(), 2U);

@@ -80,11 +80,12 @@ FakeDialer::Script FakeDialer::next_script(const std::string& endpoint) {
   return found == scripts_.end() ? Script{} : take_next(found->second);
 }
 
-async::Task<Result<std::unique_ptr<net::Stream>>> FakeDialer::dial(policy::PermittedAddress address,
-                                                                   Deadline deadline) {
+async::Task<Result<std::unique_ptr<net::Stream>>> FakeDialer::dial(
+    policy::PermittedAddress address, std::optional<policy::Address> source, Deadline deadline) {
   const UnderWay under_way(dialling_);
   const std::string where = address.endpoint().to_string();
   dialled_.push_back(where);
+  sources_.push_back(source);
   const Script script = next_script(where);
   const TimePoint now = async::Scheduler::current().now();
   const Deadline comes =
@@ -100,9 +101,10 @@ async::Task<Result<std::unique_ptr<net::Stream>>> FakeDialer::dial(policy::Permi
 }
 
 async::Task<Result<net::Connection>> FakeConnector::connect(policy::PermittedAddresses addresses,
+                                                            std::optional<policy::Address> source,
                                                             Deadline deadline) {
   asked_.push_back(addresses);
-  return happy_eyeballs_.connect(std::move(addresses), deadline);
+  return happy_eyeballs_.connect(std::move(addresses), source, deadline);
 }
 
 void FakeResolver::answer(std::string_view name, std::initializer_list<std::string_view> addresses,

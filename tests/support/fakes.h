@@ -3,6 +3,7 @@
 #include <deque>
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,8 +42,11 @@ class FakeDialer final : public net::Dialer {
   // Until the deadline: then connection_timeout.
   void hang(std::string_view endpoint) { script(endpoint, {.what = Script::What::hang}); }
 
-  // Every endpoint dialled, in order.
+  // Every endpoint dialled, in order, and where each was dialled from.
   [[nodiscard]] const std::vector<std::string>& dialled() const { return dialled_; }
+  [[nodiscard]] const std::vector<std::optional<policy::Address>>& sources() const {
+    return sources_;
+  }
   // The far ends of the connections made, in order; with their endpoints.
   struct Accepted {
     std::string endpoint;
@@ -53,12 +57,14 @@ class FakeDialer final : public net::Dialer {
   [[nodiscard]] int dialling() const { return dialling_; }
 
   async::Task<Result<std::unique_ptr<net::Stream>>> dial(policy::PermittedAddress address,
+                                                         std::optional<policy::Address> source,
                                                          Deadline deadline) override;
 
  private:
   Script next_script(const std::string& endpoint);
   std::map<std::string, std::deque<Script>> scripts_;
   std::vector<std::string> dialled_;
+  std::vector<std::optional<policy::Address>> sources_;
   std::vector<Accepted> accepted_;
   int dialling_ = 0;
 };
@@ -75,6 +81,7 @@ class FakeConnector final : public net::Connector {
   [[nodiscard]] size_t connections() { return dialer_.accepted().size(); }
 
   async::Task<Result<net::Connection>> connect(policy::PermittedAddresses addresses,
+                                               std::optional<policy::Address> source,
                                                Deadline deadline) override;
 
  private:
