@@ -288,6 +288,14 @@ bool is_permitted(const Endpoint& endpoint, const AddressPolicy& policy,
   return decide(endpoint, policy, context).permitted;
 }
 
+bool leads_to_own_listener(const Endpoint& endpoint, const AddressContext& context) {
+  if (is_own_listener(endpoint, context)) return true;
+  const std::vector<Inside> inside = addresses_inside(endpoint.address, context.nat64_prefixes);
+  return std::ranges::any_of(inside, [&](const Inside& each) {
+    return is_own_listener({each.address, endpoint.port}, context);
+  });
+}
+
 Classification classify(const Endpoint& endpoint, const AddressPolicy& policy,
                         const AddressContext& context) {
   const Decision decision = decide(endpoint, policy, context);

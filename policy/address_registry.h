@@ -80,4 +80,7 @@ Classification classify(const Endpoint& endpoint, const AddressPolicy& policy,
 bool is_permitted(const Endpoint& endpoint, const AddressPolicy& policy,
                   const AddressContext& context);
 
+// True when one of Egret's own listeners would answer at `endpoint`, or at an IPv4 inside it.
+bool leads_to_own_listener(const Endpoint& endpoint, const AddressContext& context);
+
 }  // namespace egret::policy

@@ -247,6 +247,27 @@ Result<PermittedAddresses> Judge::permit(const Rule& rule, uint16_t port,
                     "The host has permitted and refused addresses (addresses.mixed: deny). " + why);
 }
 
+Result<PermittedAddresses> Judge::permit_parent(const Via& via,
+                                                std::span<const Address> candidates) const {
+  if (candidates.empty()) {
+    return Unexpected(Reason::name_has_no_address,
+                      "The parent proxy " + via.host.text + " has no address.");
+  }
+  PermittedAddresses permitted;
+  for (const Address& address : candidates) {
+    const PermittedAddress candidate(Endpoint{address, via.port});
+    if (leads_to_own_listener(candidate.endpoint_, context_)) {
+      return Unexpected(Reason::address_prohibited, "The parent proxy " + via.host.text + " is " +
+                                                        candidate.endpoint_.to_string() +
+                                                        ", Egret's own listener.");
+    }
+    if (std::find(permitted.begin(), permitted.end(), candidate) == permitted.end()) {
+      permitted.push_back(candidate);
+    }
+  }
+  return permitted;
+}
+
 std::span<const Address> localhost_addresses(const Host& host) {
   static const Address kLoopback[] = {Address::v4({127, 0, 0, 1})};
   if (!is_localhost(host)) return {};

@@ -77,6 +77,13 @@ class Judge {
                                                   std::span<const Address> candidates,
                                                   Trace* trace = nullptr) const;
 
+  // The addresses of the parent proxy `via`, at its port, in the same order, duplicates removed.
+  // The operator has named it, so no registry and no rule is asked: a parent is usually a
+  // neighbour. Errors: address_prohibited (one is Egret's own listener: a loop),
+  // name_has_no_address.
+  [[nodiscard]] Result<PermittedAddresses> permit_parent(const Via& via,
+                                                         std::span<const Address> candidates) const;
+
   [[nodiscard]] const Rule& defaults() const { return defaults_; }
   [[nodiscard]] const std::vector<Rule>& rules() const { return rules_; }
 
