@@ -17,6 +17,17 @@ std::optional<std::string> parse_path(std::string_view text, std::string& why) {
   return std::string(text);
 }
 
+bool read_path(const Mapping& mapping, std::string_view key, std::string& path) {
+  const Node* node = mapping.find(key);
+  if (node == nullptr || node->kind != Node::Kind::mapping) {
+    return mapping.scalar(key, path, parse_path);
+  }
+  // {file: path}, as a secret is written.
+  mapping.error(key, std::string(key) + ": expected the path of a file, found a mapping; write " +
+                         std::string(key) + ": path");
+  return false;
+}
+
 bool report(const Mapping& mapping, std::string_view key, const std::string& path,
             const pem::Checked& checked) {
   const std::string begin = std::string(key) + ": " + in_quotes(path) + " ";
@@ -54,7 +65,7 @@ const PemFiles::File& PemFiles::file(Kind kind, const std::string& path) {
 
 bool PemFiles::read(const Mapping& mapping, std::string_view key, Kind kind, std::string& out) {
   std::string path;
-  if (!mapping.scalar(key, path, parse_path)) return false;
+  if (!read_path(mapping, key, path)) return false;
   const File& read = file(kind, path);
   if (!read.unreadable.empty()) {
     mapping.error(key, std::string(key) + ": " + read.unreadable);
@@ -67,7 +78,7 @@ bool PemFiles::read(const Mapping& mapping, std::string_view key, Kind kind, std
 
 bool PemFiles::read_key(const Mapping& mapping, std::string_view key, Secret& out) {
   std::string path;
-  if (!mapping.scalar(key, path, parse_path)) return false;
+  if (!read_path(mapping, key, path)) return false;
   std::string error;
   Secret secret(source_.read_file(path, error));
   if (!error.empty()) {

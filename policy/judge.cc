@@ -98,10 +98,9 @@ std::optional<Failure> refuse_method(const Rule& rule, const Ask& ask, Trace* tr
                                                      " (connect: deny); send the request to the "
                                                      "proxy itself, or set connect: tunnel."};
     }
-    // What is intercepted is judged as a tunnel first, then each request inside it by itself.
-    const bool opened = rule.connect == ConnectMode::intercept;
     add_step(trace, "connect", "ok", [&] {
-      return describe(rule) + (opened ? ": connect intercept" : ": connect tunnel");
+      return describe(rule) + ": connect " +
+             (rule.connect == ConnectMode::tunnel ? "tunnel" : "intercept");
     });
     return std::nullopt;
   }
@@ -114,13 +113,33 @@ std::optional<Failure> refuse_method(const Rule& rule, const Ask& ask, Trace* tr
   return std::nullopt;
 }
 
-std::optional<Failure> refuse_port(const Rule& rule, const Ask& ask, Trace* trace) {
-  if (!has_port(rule.ports, ask.port)) {
-    return Failure{Reason::port_prohibited, "Port " + std::to_string(ask.port) + " is refused by " +
+// Where a request for http goes under a rule that asks for TLS.
+void settle_scheme(const Rule& rule, const Ask& ask, Verdict& verdict, Trace* trace) {
+  verdict.scheme = ask.scheme;
+  verdict.port = ask.port;
+  if (ask.connect || ask.scheme == Scheme::https || rule.scheme != SchemeMode::https) return;
+  verdict.scheme = Scheme::https;
+  if (ask.port == default_port(Scheme::http)) verdict.port = default_port(Scheme::https);
+  add_step(trace, "scheme", "ok",
+           [&] { return describe(rule) + ": scheme https, port " + std::to_string(verdict.port); });
+}
+
+std::optional<Failure> refuse_scheme(const Rule& rule, const Ask& ask) {
+  if (ask.connect || ask.scheme == Scheme::https || rule.scheme != SchemeMode::https_only) {
+    return std::nullopt;
+  }
+  return Failure{Reason::scheme_prohibited,
+                 "An http URL is refused by " + describe(rule) +
+                     " (scheme: https-only); send it to the https URL, or set scheme: https."};
+}
+
+std::optional<Failure> refuse_port(const Rule& rule, uint16_t port, Trace* trace) {
+  if (!has_port(rule.ports, port)) {
+    return Failure{Reason::port_prohibited, "Port " + std::to_string(port) + " is refused by " +
                                                 describe(rule) + ", whose ports are " +
                                                 list_of(rule.ports) + "; add it there."};
   }
-  add_step(trace, "port", "ok", [&] { return std::to_string(ask.port) + " is listed"; });
+  add_step(trace, "port", "ok", [&] { return std::to_string(port) + " is listed"; });
   return std::nullopt;
 }
 
@@ -212,7 +231,9 @@ Verdict Judge::judge(const Ask& ask, Trace* trace) const {
   reject("path", refuse_path(rule, ask));
   if (!verdict.refusal) reject("action", refuse_action(rule, trace));
   if (!verdict.refusal) reject(ask.connect ? "connect" : "method", refuse_method(rule, ask, trace));
-  if (!verdict.refusal) reject("port", refuse_port(rule, ask, trace));
+  if (!verdict.refusal) reject("scheme", refuse_scheme(rule, ask));
+  settle_scheme(rule, ask, verdict, trace);
+  if (!verdict.refusal) reject("port", refuse_port(rule, verdict.port, trace));
   if (!verdict.refusal) reject("host", refuse_name(rule, *ask.host, trace));
   return verdict;
 }

@@ -24,6 +24,7 @@ struct Ask {
   std::string_view sender;  // name, or empty for anyone
   std::string_view method;
   bool connect = false;
+  Scheme scheme = Scheme::http;  // of CONNECT: nothing is known
   const Host* host = nullptr;
   uint16_t port = 0;
   std::string_view path;
@@ -33,6 +34,10 @@ struct Ask {
 // the refusal. `reported` is set in report mode when a refusal was let pass.
 struct Verdict {
   const Rule* rule = nullptr;
+  // How and where it goes: as asked, unless the rule turns http into https, and port 80 into 443.
+  // The rule was chosen by what was asked.
+  Scheme scheme = Scheme::http;
+  uint16_t port = 0;
   std::optional<Failure> refusal;
   std::optional<Failure> reported;
   [[nodiscard]] bool allowed() const { return !refusal; }
@@ -58,10 +63,10 @@ class Judge {
  public:
   Judge(Mode mode, Rule defaults, std::vector<Rule> rules, AddressContext context);
 
-  // First matching rule, else the defaults; then action, CONNECT mode or method, port, and the
-  // host's name (policy/host_names.h). In report mode a refusal by rule, method or port is moved to
-  // `reported`; one by name is not, since names are judged as addresses are.
-  // Refusals: rule_denied, connect_prohibited, method_prohibited, port_prohibited,
+  // First matching rule, else the defaults; then action, CONNECT mode or method, scheme, port, and
+  // the host's name (policy/host_names.h). In report mode a refusal by rule, method, scheme or port
+  // is moved to `reported`; one by name is not, since names are judged as addresses are. Refusals:
+  // rule_denied, connect_prohibited, method_prohibited, scheme_prohibited, port_prohibited,
   //   host_prohibited     cloud-metadata names, always; special-use names, unless a `match.hosts`
   //                       of the rule names the host (exactly or by `*.domain`, not by `*`)
   //   host_not_canonical  a name of one label, unless the rule names it: what it means depends on

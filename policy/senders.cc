@@ -100,4 +100,10 @@ Result<const Sender*> Senders::identify(const Caller& wire_caller) const {
                         "; add its network, or its certificate's name, to `senders`.");
 }
 
+const Sender* Senders::named(std::string_view name) const {
+  const auto found = std::find_if(senders_.begin(), senders_.end(),
+                                  [&](const Sender& sender) { return sender.name == name; });
+  return found == senders_.end() ? nullptr : &*found;
+}
+
 }  // namespace egret::policy

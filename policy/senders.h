@@ -47,6 +47,8 @@ class Senders {
   //                        sender known by network alone
   //   sender_unknown       nobody matches, and credentials would not help
   [[nodiscard]] Result<const Sender*> identify(const Caller& caller) const;
+  // The one of that name; null: there is none.
+  [[nodiscard]] const Sender* named(std::string_view name) const;
   [[nodiscard]] const std::vector<Sender>& all() const { return senders_; }
 
  private:

@@ -46,38 +46,112 @@ Result<std::string_view> target_url(const http::RequestHead& head) {
   return *named;
 }
 
-Result<> check_scheme(const http::RequestHead& head, const policy::Url& url) {
+// Egret-Scheme: https asks for TLS where the sender can only write http.
+Result<> apply_scheme(const http::RequestHead& head, policy::Url& url) {
+  using policy::Scheme;
   const Result<std::string_view> wanted = single_value(head.fields, "Egret-Scheme");
   if (!wanted) return Unexpected(wanted.error());
+  if (wanted->empty()) return {};
   const bool https = text::equals_ignore_case(*wanted, "https");
-  if (!wanted->empty() && !https && !text::equals_ignore_case(*wanted, "http")) {
+  if (!https && !text::equals_ignore_case(*wanted, "http")) {
     return Unexpected(Reason::header_invalid, "Egret-Scheme is neither http nor https.");
   }
-  if (https || url.scheme == policy::Scheme::https) {
-    return Unexpected(Reason::scheme_prohibited,
-                      "This version does not originate TLS: send https through CONNECT "
-                      "(HTTPS_PROXY).");
+  if (https == (url.scheme == Scheme::https)) return {};
+  if (!https) return Unexpected(Reason::header_invalid, "Egret-Scheme is http, the URL's https.");
+  url.scheme = Scheme::https;
+  if (url.port == policy::default_port(Scheme::http)) {
+    url.port = policy::default_port(Scheme::https);
   }
   return {};
 }
 
+// Whoever asks for a WebSocket cannot do without: other upgrades are only offered (RFC 9110 7.8).
+Result<> refuse_websocket(const http::RequestHead& head) {
+  if (head.fields.find("Upgrade") == nullptr) return {};
+  for (const http::Field& field : head.fields.all()) {
+    if (!text::equals_ignore_case(field.name, "Upgrade")) continue;
+    if (text::to_lower(field.value).find("websocket") == std::string::npos) continue;
+    return Unexpected(Reason::upgrade_not_supported,
+                      "A WebSocket is asked for: use CONNECT under a rule with connect: tunnel.");
+  }
+  return {};
+}
+
+void note_sender(const Policy& policy, const policy::Sender* sender, Record& record) {
+  if (sender == nullptr) return;
+  record.sender = sender->name;
+  record.sender_label = policy.label(*sender);
+}
+
 Result<> identify(const Policy& policy, const http::RequestHead& head, policy::Caller caller,
-                  Record& record) {
+                  const Inside* inside, Record& record) {
   record.sender_label = policy.nobody;
+  const policy::Senders& senders = policy.settings->senders;
+  if (inside != nullptr) {
+    const policy::Sender* sender = senders.named(inside->sender);
+    // A reload may have taken the sender away, or brought senders where there were none.
+    if (sender == nullptr && !senders.all().empty()) {
+      return Unexpected(Reason::sender_unknown,
+                        "The tunnel's sender is no longer in the configuration.");
+    }
+    note_sender(policy, sender, record);
+    return {};
+  }
   const Result<std::string_view> credentials = single_value(head.fields, "Proxy-Authorization");
   if (!credentials) return Unexpected(credentials.error());
   if (head.fields.find("Proxy-Authorization") != nullptr) {
     caller.proxy_authorization = *credentials;
   }
-  const Result<const policy::Sender*> sender = policy.settings->senders.identify(caller);
+  const Result<const policy::Sender*> sender = senders.identify(caller);
   if (!sender) return Unexpected(sender.error());
-  if (*sender == nullptr) return {};
-  record.sender = (*sender)->name;
-  record.sender_label = policy.label(**sender);
+  note_sender(policy, *sender, record);
   return {};
 }
 
-Result<> parse_target(const http::RequestHead& head, Admission& admission, Record& record) {
+// The URL that an inner request is for. The tunnel's authority is the only one it may name.
+Result<policy::Url> inner_url(const http::RequestHead& head, const policy::Authority& authority) {
+  const auto elsewhere = [&authority](std::string_view named) {
+    return Unexpected(Reason::authority_mismatch, "The tunnel is for " + authority.to_string() +
+                                                      ", the request for " +
+                                                      text::printable(named) + ".");
+  };
+  if (head.fields.find("Egret-Target") != nullptr) {
+    return Unexpected(Reason::header_invalid, "Egret-Target has no place inside a tunnel.");
+  }
+  if (!head.target.starts_with('/') && head.target != "*") {
+    Result<policy::Url> url = policy::parse_url(head.target);
+    if (!url) return url;
+    if (url->scheme != policy::Scheme::https || url->authority() != authority) {
+      return elsewhere(url->for_log());
+    }
+  }
+  const http::Field* host = head.fields.find("Host");
+  if (host == nullptr) return elsewhere("no host");
+  const Result<policy::Authority> named = policy::parse_host_header(host->value);
+  if (!named) return Unexpected(named.error());
+  const uint16_t port =
+      named->port == 0 ? policy::default_port(policy::Scheme::https) : named->port;
+  if (named->host != authority.host || port != authority.port) return elsewhere(host->value);
+  if (!head.target.starts_with('/') && head.target != "*") return policy::parse_url(head.target);
+  if (head.target == "*") {
+    return Unexpected(Reason::not_a_proxy_request, "OPTIONS * asks about Egret itself.");
+  }
+  return policy::parse_url("https://" + authority.to_string() + std::string(head.target));
+}
+
+Result<> parse_target(const http::RequestHead& head, const Inside* inside, Admission& admission,
+                      Record& record) {
+  if (inside != nullptr) {
+    record.destination = "https://" + inside->authority.to_string();
+    if (admission.connect) {
+      return Unexpected(Reason::connect_prohibited, "A tunnel inside a tunnel is not opened.");
+    }
+    Result<policy::Url> url = inner_url(head, inside->authority);
+    if (!url) return Unexpected(std::move(url.error()));
+    admission.url = std::move(*url);
+    record.destination = admission.url.for_log();
+    return apply_scheme(head, admission.url);
+  }
   if (admission.connect) {
     Result<policy::Authority> authority = policy::parse_authority(head.target);
     if (!authority) {
@@ -100,8 +174,9 @@ Result<> parse_target(const http::RequestHead& head, Admission& admission, Recor
     return Unexpected(std::move(url.error()));
   }
   admission.url = std::move(*url);
+  const Result<> settled = apply_scheme(head, admission.url);
   record.destination = admission.url.for_log();
-  return {};
+  return settled;
 }
 
 Result<> check_limits(const policy::Rule& rule, const http::RequestHead& head, size_t head_size) {
@@ -122,14 +197,15 @@ Result<> check_limits(const policy::Rule& rule, const http::RequestHead& head, s
 }  // namespace
 
 Result<Admission> admit(const Policy& policy, const http::RequestHead& head, size_t head_size,
-                        policy::Caller caller, std::string_view pseudonym, Record& record) {
+                        policy::Caller caller, const Inside* inside, std::string_view pseudonym,
+                        Record& record) {
   Admission admission;
   admission.connect = head.method == "CONNECT";
   record.method = head.method;
   record.tunnel = admission.connect;
-  Result<> step = identify(policy, head, caller, record);
+  Result<> step = identify(policy, head, caller, inside, record);
   if (!step) record.destination = loggable(head.target);
-  if (step) step = parse_target(head, admission, record);
+  if (step) step = parse_target(head, inside, admission, record);
   if (!step) return Unexpected(std::move(step.error()));
 
   if (admission.connect && head.framing.kind != http::Framing::Kind::none) {
@@ -142,6 +218,7 @@ Result<Admission> admit(const Policy& policy, const http::RequestHead& head, siz
   const policy::Ask ask{.sender = record.sender,
                         .method = head.method,
                         .connect = admission.connect,
+                        .scheme = admission.url.scheme,
                         .host = &admission.url.host,
                         .port = admission.url.port,
                         .path = admission.url.path};
@@ -151,7 +228,12 @@ Result<Admission> admit(const Policy& policy, const http::RequestHead& head, siz
   record.rule_label = policy.label(*verdict.rule);
   record.reported = std::move(verdict.reported);
   if (verdict.refusal) return Unexpected(std::move(*verdict.refusal));
-  if (!admission.connect) step = check_scheme(head, admission.url);
+  if (verdict.scheme != admission.url.scheme) {
+    admission.url.scheme = verdict.scheme;
+    admission.url.port = verdict.port;
+    record.destination = admission.url.for_log();
+  }
+  if (!admission.connect) step = refuse_websocket(head);
   if (step) step = check_limits(*admission.rule, head, head_size);
   if (!step) return Unexpected(std::move(step.error()));
   return admission;

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "policy/host_names.h"
 #include "proxy/async/race.h"
 #include "proxy/head_reader.h"
 #include "proxy/http/forward.h"
 #include "proxy/http/parser.h"
+#include "proxy/via.h"
 
 namespace egret::proxy {
 namespace {
@@ -16,6 +18,12 @@ TimePoint now() { return async::Scheduler::current().now(); }
 // A wait of at most `patience` that must not pass `total`.
 Deadline within(Duration patience, Deadline total) {
   return std::min(deadline_after(now(), patience), total);
+}
+
+// A connection that broke: by a TLS alert, or by an errno.
+Unexpected lost(const net::Stream& upstream, int error) {
+  if (const Failure* trouble = upstream.trouble()) return Unexpected(*trouble);
+  return Unexpected(Reason::connection_terminated, std::strerror(error));
 }
 
 Unexpected answer_failure(const HeadRead& read, const AnswerWait& wait, Deadline total) {
@@ -37,7 +45,7 @@ Unexpected answer_failure(const HeadRead& read, const AnswerWait& wait, Deadline
     case Outcome::malformed:
       return Unexpected(Reason::response_malformed, read.failure.detail);
     default:
-      return Unexpected(Reason::connection_terminated, std::strerror(read.error));
+      return lost(wait.upstream, read.error);
   }
 }
 
@@ -49,6 +57,105 @@ async::Task<Result<>> pass_on_interim(net::Stream& sender, Answer& answer, Pace 
   const Deadline until = pace.next();
   const net::Io put = co_await sender.write_all(pieces, until);
   if (!put.ok()) co_return Unexpected(Reason::sender_disconnected, "while passing on a 1xx");
+  co_return Result<>();
+}
+
+// What is over when the whole exchange's time is: the phase's own reason, or that of the whole.
+Failure in_time(Failure failure, Deadline total) {
+  const bool late = failure.reason == Reason::connection_timeout ||
+                    failure.reason == Reason::tls_timeout || failure.reason == Reason::dns_timeout;
+  if (late && now() >= total) failure.reason = Reason::total_timeout;
+  return failure;
+}
+
+async::Task<Result<net::Connection>> connect_directly(Services& services, Route& route,
+                                                      Record& record, Deadline total) {
+  const TimePoint began = now();
+  const Deadline deadline = within(route.rule.timeouts.connect, total);
+  policy::PermittedAddresses addresses = route.addresses;
+  const std::optional<policy::Address> source = route.way.settings.source;
+  Result<net::Connection> made =
+      co_await services.connector.connect(std::move(addresses), source, deadline);
+  record.connect += now() - began;
+  if (!made) co_return Unexpected(in_time(std::move(made.error()), total));
+  co_return made;
+}
+
+// The parent proxy's addresses: the operator named it, so they need no verdict.
+async::Task<Result<policy::PermittedAddresses>> locate_parent(Services& services,
+                                                              std::shared_ptr<const Policy> policy,
+                                                              Route& route, Record& record,
+                                                              Deadline total) {
+  const policy::Via& via = *route.way.settings.via;
+  std::vector<policy::Address> addresses;
+  if (via.host.literal) {
+    addresses.push_back(*via.host.literal);
+  } else if (policy::is_localhost(via.host)) {
+    const auto local = policy::localhost_addresses(via.host);
+    addresses.assign(local.begin(), local.end());
+  } else {
+    const TimePoint began = now();
+    const Deadline deadline = within(route.rule.timeouts.resolve, total);
+    const std::shared_ptr<net::CachingResolver> resolver = services.resolver;
+    std::string name = via.host.text;
+    Result<net::Answer> answer = co_await resolver->resolve(std::move(name), deadline);
+    record.resolve += now() - began;
+    if (!answer) co_return Unexpected(std::move(answer.error()));
+    addresses = std::move(answer->addresses);
+  }
+  co_return policy->judge.permit_parent(via, addresses);
+}
+
+Failure parent_failure(const policy::Via& via, const Failure& failure) {
+  return {Reason::parent_proxy_failed, "The parent proxy " + via.host.to_authority() + ":" +
+                                           std::to_string(via.port) + ": " + failure.detail};
+}
+
+async::Task<Result<net::Connection>> connect_by_parent(Services& services,
+                                                       std::shared_ptr<const Policy> policy,
+                                                       Route& route, Record& record,
+                                                       Deadline total) {
+  const policy::Via& via = *route.way.settings.via;
+  Result<policy::PermittedAddresses> parents =
+      co_await locate_parent(services, policy, route, record, total);
+  if (!parents) co_return Unexpected(parent_failure(via, parents.error()));
+  const TimePoint began = now();
+  const Deadline deadline = within(route.rule.timeouts.connect, total);
+  const std::optional<policy::Address> source = route.way.settings.source;
+  Result<net::Connection> made =
+      co_await services.connector.connect(std::move(*parents), source, deadline);
+  record.connect += now() - began;
+  if (!made) co_return Unexpected(parent_failure(via, made.error()));
+  const TimePoint asked = now();
+  const policy::Endpoint& judged = route.addresses.front().endpoint();
+  const bool by_name = via.ask == policy::Via::Ask::name;
+  std::string authority =
+      by_name ? policy::Authority{route.host, route.port}.to_string() : judged.to_string();
+  const Deadline answered = within(route.rule.timeouts.tls, total);
+  net::Stream& stream = *made->stream;
+  Secret authorization = via.authorization;
+  Result<> through = co_await connect_through(
+      stream, std::move(authority), std::move(authorization), services.buffers, answered);
+  record.tls += now() - asked;
+  if (!through) co_return Unexpected(in_time(std::move(through.error()), total));
+  // What it leads to, which is what was judged.
+  made->peer = judged;
+  co_return made;
+}
+
+// TLS over a connection that was made.
+async::Task<Result<>> secure(Services& services, Route& route, net::Connection& connection,
+                             Record& record, Deadline total) {
+  const TimePoint began = now();
+  const Deadline deadline = within(route.rule.timeouts.tls, total);
+  std::unique_ptr<tls::TlsStream> stream =
+      route.way.tls->connect(std::move(connection.stream), route.host, route.port);
+  std::string peer = route.host.text;
+  Result<> done = co_await stream->handshake(std::move(peer), deadline);
+  record.tls += now() - began;
+  if (!done) co_return Unexpected(in_time(std::move(done.error()), total));
+  ++(stream->resumed() ? services.metrics.tls_resumed : services.metrics.tls_full);
+  connection.stream = std::move(stream);
   co_return Result<>();
 }
 
@@ -86,9 +193,18 @@ async::Task<Result<policy::PermittedAddresses>> locate(Services& services,
   co_return policy->judge.permit(target.rule, target.port, answer->addresses);
 }
 
-std::optional<Upstream> take_idle(Services& services, const policy::PermittedAddresses& addresses,
-                                  Record& record) {
-  std::optional<Upstream> idle = services.pool.take(addresses);
+Route Route::make(const Policy& policy, const policy::Rule& rule, const policy::Url& url, bool tls,
+                  std::string_view sender, policy::PermittedAddresses addresses) {
+  const ReadyWay& way = policy.way(rule);
+  const bool by_name = way.settings.via && way.settings.via->ask == policy::Via::Ask::name;
+  Route route{rule, way, url.host, url.port, tls, std::move(addresses), {&way, tls, {}, {}}};
+  if (tls || by_name) route.lane.name = url.host.text;
+  if (tls && way.tls->presents_certificate()) route.lane.sender = sender;
+  return route;
+}
+
+std::optional<Upstream> take_idle(Services& services, const Route& route, Record& record) {
+  std::optional<Upstream> idle = services.pool.take(route.addresses, route.lane);
   if (idle) {
     ++services.metrics.upstream_reused;
     record.address = idle->connection.peer;
@@ -96,21 +212,21 @@ std::optional<Upstream> take_idle(Services& services, const policy::PermittedAdd
   return idle;
 }
 
-async::Task<Result<Upstream>> open(Services& services, Duration patience,
-                                   policy::PermittedAddresses addresses,
-                                   std::optional<policy::Address> source, Record& record,
-                                   Deadline total) {
-  const TimePoint began = now();
-  const Deadline deadline = within(patience, total);
-  Result<net::Connection> made =
-      co_await services.connector.connect(std::move(addresses), source, deadline);
-  record.connect += now() - began;
-  if (!made && made.error().reason == Reason::connection_timeout && now() >= total) {
-    co_return Unexpected(Reason::total_timeout, made.error().detail);
+async::Task<Result<Upstream>> open(Services& services, std::shared_ptr<const Policy> policy,
+                                   Route& route, Record& record, Deadline total) {
+  Result<net::Connection> made = Unexpected(Reason::internal_error, "");
+  if (route.way.settings.via) {
+    made = co_await connect_by_parent(services, policy, route, record, total);
+  } else {
+    made = co_await connect_directly(services, route, record, total);
   }
   if (!made) co_return Unexpected(std::move(made.error()));
   ++services.metrics.upstream_opened;
   record.address = made->peer;
+  if (route.tls) {
+    Result<> secured = co_await secure(services, route, *made, record, total);
+    if (!secured) co_return Unexpected(std::move(secured.error()));
+  }
   co_return Upstream{std::move(*made), false};
 }
 
@@ -123,7 +239,7 @@ async::Task<Result<>> await_answer(Services& services, AnswerWait& wait, Answer&
       answer.buffer = services.buffers.take();
       const net::Io first = wait.upstream.read_now(answer.buffer.space());
       if (first.status == net::Io::Status::failed) {
-        co_return Unexpected(Reason::connection_terminated, std::strerror(first.error));
+        co_return lost(wait.upstream, first.error);
       }
       answer.buffer.commit(first.bytes);
     }

@@ -33,15 +33,29 @@ async::Task<Result<policy::PermittedAddresses>> locate(Services& services,
                                                        Target target, Record& record,
                                                        Deadline total);
 
-// An idle connection to one of `addresses` from the pool.
-std::optional<Upstream> take_idle(Services& services, const policy::PermittedAddresses& addresses,
-                                  Record& record);
-// A new connection to one of `addresses`, from `source` if that is set. Errors: those of
-// Connector::connect, total_timeout.
-async::Task<Result<Upstream>> open(Services& services, Duration patience,
-                                   policy::PermittedAddresses addresses,
-                                   std::optional<policy::Address> source, Record& record,
-                                   Deadline total);
+// Where a connection is to lead, and what it is to be like.
+struct Route {
+  const policy::Rule& rule;
+  const ReadyWay& way;
+  const policy::Host& host;
+  uint16_t port;
+  bool tls;
+  policy::PermittedAddresses addresses;
+  Lane lane;
+
+  // `sender`: the request's, or empty.
+  static Route make(const Policy& policy, const policy::Rule& rule, const policy::Url& url,
+                    bool tls, std::string_view sender, policy::PermittedAddresses addresses);
+};
+
+// An idle connection for `route` from the pool.
+std::optional<Upstream> take_idle(Services& services, const Route& route, Record& record);
+// A new connection for `route`: to one of its addresses, or through the rule's parent proxy to the
+// first of them; then, when it is to be so, TLS. `policy` is kept by the task.
+//   Errors: those of Connector::connect; parent_proxy_failed, parent_proxy_refused; those of
+//   TlsStream::handshake; tls_timeout, total_timeout.
+async::Task<Result<Upstream>> open(Services& services, std::shared_ptr<const Policy> policy,
+                                   Route& route, Record& record, Deadline total);
 
 // The final answer's head, parsed, with the buffer that it and the first content are in.
 struct Answer {

@@ -7,7 +7,6 @@
 #include "proxy/async/race.h"
 #include "proxy/http/forward.h"
 #include "proxy/reply.h"
-#include "proxy/tunnel.h"
 
 namespace egret::proxy {
 namespace {
@@ -40,28 +39,6 @@ async::Task<Unit> ends(async::Event& event, Deadline deadline) {
   co_return Unit();
 }
 
-// Keeps the gauge and the record true however a tunnel ends, by cancellation too.
-class TunnelCount {
- public:
-  TunnelCount(Metrics& metrics, Record& record, const Tunnel& tunnel)
-      : metrics_(metrics), record_(record), tunnel_(tunnel) {
-    ++metrics_.tunnels_open;
-  }
-  ~TunnelCount() {
-    --metrics_.tunnels_open;
-    record_.status = tunnel_.opened() ? 200 : 0;
-    record_.bytes_up = tunnel_.bytes_up();
-    record_.bytes_down = tunnel_.bytes_down();
-  }
-  TunnelCount(const TunnelCount&) = delete;
-  TunnelCount& operator=(const TunnelCount&) = delete;
-
- private:
-  Metrics& metrics_;
-  Record& record_;
-  const Tunnel& tunnel_;
-};
-
 }  // namespace
 
 Exchange::Exchange(Services& services, SenderConnection& sender, Buffer& in,
@@ -91,18 +68,20 @@ Exchange::~Exchange() {
   --services_.metrics.exchanges_open;
   if (record_.began == TimePoint::max()) return;
   // Cancelled: Egret stopped, or the connection's owner did. What is out by now is not whole.
-  if (record_.status != 0) sender_.stream.abort_on_close();
+  if (record_.status != 0) sender_.stream().abort_on_close();
   if (record_.tunnel && upstream_.connection.stream) upstream_.connection.stream->abort_on_close();
   record_.failure = Failure{Reason::stopped, "cancelled"};
   finish(After::close);
 }
 
 async::Task<After> Exchange::run() {
-  Result<Admission> admitted = admit(*policy_, head_, head_size_,
-                                     {.address = sender_.address,
-                                      .listener = sender_.listener->name,
-                                      .proxy_authorization = std::nullopt},
-                                     services_.pseudonym, record_);
+  Result<Admission> admitted =
+      admit(*policy_, head_, head_size_,
+            {.address = sender_.address,
+             .listener = sender_.listener->name,
+             .proxy_authorization = std::nullopt,
+             .certificate_names = sender_.certificate_names},
+            sender_.inside ? &*sender_.inside : nullptr, services_.pseudonym, record_);
   method_ = record_.method;
   if (!admitted) {
     record_.failure = std::move(admitted.error());
@@ -113,7 +92,9 @@ async::Task<After> Exchange::run() {
   Result<> carried = co_await carry();
   if (carried) {
     const bool keep = keep_alive_ && !services_.draining && content_is_sent();
-    co_return finish(record_.tunnel ? After::close : keep ? After::keep : After::linger);
+    // A tunnel is over, or its inner requests come next.
+    if (record_.tunnel) co_return finish(sender_.inner ? After::keep : After::close);
+    co_return finish(keep ? After::keep : After::linger);
   }
   record_.failure = std::move(carried.error());
   co_return co_await answer_failure();
@@ -136,9 +117,15 @@ async::Task<Result<>> Exchange::carry() {
       locate_now(services_, *policy_, target);
   if (!located) located = co_await locate(services_, policy_, target, record_, total_);
   if (!*located) co_return Unexpected(std::move(located->error()));
-  addresses_ = std::move(**located);
   record_.admitted = true;
-  if (admission_.connect) co_return co_await tunnel();
+  const bool tls = url.scheme == policy::Scheme::https;
+  route_.emplace(
+      Route::make(*policy_, *admission_.rule, url, tls, record_.sender, std::move(**located)));
+  if (admission_.connect) {
+    const bool opaque = admission_.rule->connect == policy::ConnectMode::tunnel;
+    if (opaque) co_return co_await tunnel();
+    co_return co_await intercept();
+  }
   out_head_.reserve(kUsualHead);
   http::append_request(out_head_, head_, url, framing_, services_.pseudonym);
   in_.consume(head_size_);
@@ -147,15 +134,12 @@ async::Task<Result<>> Exchange::carry() {
 
 async::Task<Result<>> Exchange::attempt() {
   ++record_.attempts;
-  const Duration patience = admission_.rule->timeouts.connect;
-  const std::optional<policy::Address> source = admission_.rule->way.source;
-  std::optional<Upstream> idle = take_idle(services_, addresses_, record_);
+  std::optional<Upstream> idle = take_idle(services_, *route_, record_);
   while (true) {
     if (idle) {
       upstream_ = std::move(*idle);
     } else {
-      Result<Upstream> opened =
-          co_await open(services_, patience, addresses_, source, record_, total_);
+      Result<Upstream> opened = co_await open(services_, policy_, *route_, record_, total_);
       if (!opened) co_return Unexpected(std::move(opened.error()));
       upstream_ = std::move(*opened);
     }
@@ -230,13 +214,13 @@ async::Task<Result<>> Exchange::send_streaming() {
 async::Task<Result<>> Exchange::wait_for_answer(Duration patience) {
   const TimePoint began = async::Scheduler::current().now();
   AnswerWait wait{.upstream = *upstream_.connection.stream,
-                  .sender = minor_version_ == 0 ? nullptr : &sender_.stream,
+                  .sender = minor_version_ == 0 ? nullptr : &sender_.stream(),
                   .method = method_,
                   .head_limit = admission_.rule->limits.headers,
                   .patience = patience,
                   .total = total_};
   async::Task<Result<>> answered = await_answer(services_, wait, answer_);
-  async::Task<Unit> sender_gone = gone(sender_.stream);
+  async::Task<Unit> sender_gone = gone(sender_.stream());
   async::Raced<Result<>, Unit> first =
       co_await async::race(std::move(answered), std::move(sender_gone));
   record_.wait += async::Scheduler::current().now() - began;
@@ -246,7 +230,7 @@ async::Task<Result<>> Exchange::wait_for_answer(Duration patience) {
 }
 
 async::Task<void> Exchange::upload() {
-  Source source{.stream = sender_.stream,
+  Source source{.stream = sender_.stream(),
                 .buffer = in_,
                 .decoder = http::BodyDecoder(framing_),
                 .reasons = kSenderReasons,
@@ -272,7 +256,7 @@ async::Task<Result<>> Exchange::say_continue() {
   iovec piece{const_cast<char*>(kContinue.data()), kContinue.size()};
   const std::span<iovec> pieces(&piece, 1);
   const Deadline until = pace().next();
-  const net::Io put = co_await sender_.stream.write_all(pieces, until);
+  const net::Io put = co_await sender_.stream().write_all(pieces, until);
   if (!put.ok()) co_return Unexpected(Reason::sender_disconnected, "hung up before its content");
   expect_continue_ = false;
   co_return Result<>();
@@ -291,7 +275,7 @@ async::Task<Result<>> Exchange::relay() {
   const bool delimited = framing.kind == Kind::none || framing.kind == Kind::length;
   if (!delimited && minor_version_ == 0) keep_alive_ = false;
   if (services_.draining || (!upload_done_ && background_.size() == 0)) keep_alive_ = false;
-  Sink sink{.stream = sender_.stream,
+  Sink sink{.stream = sender_.stream(),
             .chunked = !delimited && minor_version_ == 1,
             .timed_out = Reason::sender_idle,
             .failed = Reason::sender_disconnected,
@@ -328,7 +312,9 @@ void Exchange::keep_upstream() {
   const bool clean = upload_done_ && !upstream_gone_ && answer_.buffer.empty() &&
                      answer_.head.keep_alive &&
                      answer_.head.framing.kind != http::Framing::Kind::until_close;
-  if (clean) services_.pool.put(std::move(upstream_.connection), admission_.rule->timeouts.idle);
+  // One that was made under other settings has nobody to wait for.
+  if (!clean || policy_ != services_.policy) return;
+  services_.pool.put(std::move(upstream_.connection), admission_.rule->timeouts.idle, route_->lane);
 }
 
 async::Task<After> Exchange::answer_failure() {
@@ -337,11 +323,16 @@ async::Task<After> Exchange::answer_failure() {
     // An alert says why: no reset may overtake it.
     if (failure.reason == Reason::tunnel_sni_mismatch) co_return finish(After::linger);
     // Part of an answer is out: a reset says that it is not whole.
-    sender_.stream.abort_on_close();
+    sender_.stream().abort_on_close();
     co_return finish(After::close);
   }
   record_.status = 0;
-  if (status(failure.reason) == 0) co_return finish(After::close);
+  if (status(failure.reason) == 0) {
+    // Closing at once would take the TLS alert with it.
+    const bool alerted = failure.reason == Reason::sender_tls_failed ||
+                         failure.reason == Reason::interception_refused;
+    co_return finish(alerted ? After::linger : After::close);
+  }
   // The connection goes on only if the sender owes nothing more of this request.
   const bool whole = head_size_ + framing_.length <= in_.size() || content_is_sent();
   // What follows a refused CONNECT may be a tunnel's first bytes: never the next request.
@@ -357,31 +348,11 @@ async::Task<After> Exchange::answer_failure() {
   const std::span<iovec> pieces(&piece, 1);
   const Deadline until =
       deadline_after(async::Scheduler::current().now(), policy_->judge.defaults().timeouts.idle);
-  const net::Io put = co_await sender_.stream.write_all(pieces, until);
+  const net::Io put = co_await sender_.stream().write_all(pieces, until);
   if (!put.ok()) co_return finish(After::close);
   if (!keep) co_return finish(After::linger);
   in_.consume(head_size_ + framing_.length);
   co_return finish(After::keep);
-}
-
-async::Task<Result<>> Exchange::tunnel() {
-  ++record_.attempts;
-  const Duration patience = admission_.rule->timeouts.connect;
-  const std::optional<policy::Address> source = admission_.rule->way.source;
-  Result<Upstream> opened = co_await open(services_, patience, addresses_, source, record_, total_);
-  if (!opened) co_return Unexpected(std::move(opened.error()));
-  upstream_ = std::move(*opened);
-  in_.consume(head_size_);
-  const TimePoint began = async::Scheduler::current().now();
-  Tunnel tunnel(services_, sender_.stream, *upstream_.connection.stream, *admission_.rule,
-                admission_.url.host);
-  const TunnelCount counted(services_.metrics, record_, tunnel);
-  Result<> carried = co_await tunnel.run(in_);
-  replied_ = tunnel.opened();
-  // As the sender's: what came of a tunnel that failed must not be taken for whole.
-  if (!carried) upstream_.connection.stream->abort_on_close();
-  record_.relay += async::Scheduler::current().now() - began;
-  co_return carried;
 }
 
 bool Exchange::content_is_buffered() const {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "proxy/admission.h"
 #include "proxy/async/task_set.h"
@@ -40,9 +41,14 @@ class ConnectionSlot {
 
 // One sender's connection, as an exchange sees it.
 struct SenderConnection {
-  net::Stream& stream;
+  net::Stream& outer;  // as it was accepted, with TLS where the listener has it
   std::shared_ptr<const ListenerInfo> listener;
   std::optional<policy::Address> address;
+  std::vector<std::string> certificate_names = {};  // of a verified client certificate
+  // Once a CONNECT is intercepted: what it carries, in the place of the outer stream.
+  std::unique_ptr<tls::TlsStream> inner = {};
+  std::optional<Inside> inside = {};
+  [[nodiscard]] net::Stream& stream() const { return inner ? *inner : outer; }
 };
 
 // What becomes of the sender's connection after an exchange.
@@ -83,6 +89,8 @@ class Exchange {
   async::Task<After> answer_failure();
   async::Task<After> close_unanswered();
   async::Task<Result<>> tunnel();
+  async::Task<Result<>> intercept();
+  async::Task<Result<>> unwrap();
 
   [[nodiscard]] bool content_is_buffered() const;
   [[nodiscard]] bool may_send_again() const;
@@ -110,7 +118,7 @@ class Exchange {
 
   Admission admission_;
   InFlight::Slot slot_;
-  policy::PermittedAddresses addresses_;
+  std::optional<Route> route_;
   std::string out_head_;  // what goes to the destination
   Upstream upstream_;
   bool upload_done_ = false;

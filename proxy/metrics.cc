@@ -125,6 +125,22 @@ void print_dns(Page& page, const Metrics& metrics) {
               metrics.dns_cache_misses);
 }
 
+void print_tls(Page& page, const Metrics& metrics) {
+  page.family("egret_tls_handshakes_total", "counter", "TLS handshakes that ended well.");
+  const auto sample = [&page](std::string_view side, std::string_view resumed, uint64_t count) {
+    page.sample("egret_tls_handshakes_total",
+                fmt::format(R"(side="{}",resumed="{}")", side, resumed), count);
+  };
+  sample("destination", "false", metrics.tls_full);
+  sample("destination", "true", metrics.tls_resumed);
+  sample("sender", "false", metrics.sender_tls_full);
+  sample("sender", "true", metrics.sender_tls_resumed);
+  page.family("egret_interception_certificates_total", "counter",
+              "Certificates presented in intercepted tunnels.");
+  page.sample("egret_interception_certificates_total", R"(made="now")", metrics.leafs_minted);
+  page.sample("egret_interception_certificates_total", R"(made="before")", metrics.leafs_reused);
+}
+
 void print_phase(Page& page, std::string_view phase, const Histogram& histogram) {
   uint64_t cumulative = 0;
   for (size_t i = 0; i < Histogram::kBounds.size(); ++i) {
@@ -218,8 +234,15 @@ void Metrics::add(const Metrics& other) {
   tunnel_bytes_down += other.tunnel_bytes_down;
   upstream_opened += other.upstream_opened;
   upstream_reused += other.upstream_reused;
+  tls_full += other.tls_full;
+  tls_resumed += other.tls_resumed;
+  sender_tls_full += other.sender_tls_full;
+  sender_tls_resumed += other.sender_tls_resumed;
+  leafs_minted += other.leafs_minted;
+  leafs_reused += other.leafs_reused;
   resolve.add(other.resolve);
   connect.add(other.connect);
+  tls.add(other.tls);
   response.add(other.response);
   total.add(other.total);
   upstream_idle += other.upstream_idle;
@@ -237,10 +260,12 @@ std::string to_prometheus(const Metrics& metrics, const ProcessMetrics& process,
   print_connections(page, metrics, labels);
   print_bytes(page, metrics);
   print_dns(page, metrics);
+  print_tls(page, metrics);
   page.family("egret_phase_seconds", "histogram",
-              "How long each phase of an exchange took: resolve, connect, response, total.");
+              "How long each phase of an exchange took: resolve, connect, tls, response, total.");
   print_phase(page, "resolve", metrics.resolve);
   print_phase(page, "connect", metrics.connect);
+  print_phase(page, "tls", metrics.tls);
   print_phase(page, "response", metrics.response);
   print_phase(page, "total", metrics.total);
   print_process(page, process);

@@ -72,13 +72,19 @@ struct Metrics {
   uint64_t tunnel_bytes_down = 0;
   uint64_t upstream_opened = 0;
   uint64_t upstream_reused = 0;
-  Histogram resolve, connect, response, total;
+  uint64_t tls_full = 0;         // handshakes with destinations
+  uint64_t tls_resumed = 0;      //
+  uint64_t sender_tls_full = 0;  // handshakes with senders
+  uint64_t sender_tls_resumed = 0;
+  Histogram resolve, connect, tls, response, total;
 
   // Read off the worker's parts when a copy is made.
   uint64_t upstream_idle = 0;
   uint64_t dns_cache_entries = 0;
   uint64_t dns_cache_hits = 0;
   uint64_t dns_cache_misses = 0;
+  uint64_t leafs_minted = 0;  // certificates for intercepted tunnels
+  uint64_t leafs_reused = 0;
   uint64_t buffers_lent = 0;
   uint64_t buffer_bytes = 0;
 

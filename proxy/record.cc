@@ -52,6 +52,7 @@ void each_field(const Record& record, Put put) {
   };
   phase("resolve_ms", record.resolve);
   phase("connect_ms", record.connect);
+  phase("tls_ms", record.tls);
   phase("send_ms", record.send);
   phase("wait_ms", record.wait);
   phase("relay_ms", record.relay);
@@ -127,6 +128,7 @@ void finish(Record& record, TimePoint now, config::LogFormat format, const Acces
   }
   if (record.resolve > Duration::zero()) metrics.resolve.observe(record.resolve);
   if (record.connect > Duration::zero()) metrics.connect.observe(record.connect);
+  if (record.tls > Duration::zero()) metrics.tls.observe(record.tls);
   if (record.wait > Duration::zero()) metrics.response.observe(record.wait);
   metrics.total.observe(record.total);
   if (access) access(format == config::LogFormat::json ? to_json(record) : to_text(record));

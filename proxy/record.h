@@ -43,6 +43,7 @@ struct Record {
   // Phases, in order. Zero: not entered.
   Duration resolve{};  // waiting for the name's addresses
   Duration connect{};  // waiting for a connection
+  Duration tls{};      // the handshake with the destination, and before it with a parent proxy
   Duration send{};     // head and content on their way to the destination
   Duration wait{};     // for the head of the answer
   Duration relay{};    // the rest of the answer; a tunnel's life

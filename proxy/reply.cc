@@ -70,6 +70,8 @@ std::string_view reason_phrase(int status) {
       return "Request Timeout";
     case 413:
       return "Content Too Large";
+    case 421:
+      return "Misdirected Request";
     case 417:
       return "Expectation Failed";
     case 429:

@@ -146,6 +146,13 @@ std::vector<policy::Endpoint> Server::own() const {
   return own;
 }
 
+// The system's roots as they are on disk now, and ticket keys that end what was resumable.
+TlsRoots Server::tls_roots() {
+  Result<std::shared_ptr<const tls::Trust>> trust = tls::Trust::system();
+  if (!trust) log_.event(config::LogLevel::warn, trust.error().detail);
+  return {.trust = trust ? *trust : tls::Trust::nobody()};
+}
+
 void Server::apply_limits() {
   for (const config::Listener& listener : settings_->listeners) {
     listeners_[listener.address.name].info->max_connections = listener.max_connections;
@@ -165,8 +172,10 @@ std::vector<Orders> Server::orders(std::map<std::string, Bound>& added,
     listeners_[name] = std::move(bound);
   }
   apply_limits();
+  const TlsRoots tls = tls_roots();
   for (Orders& each : all) {
     each.settings = settings_;
+    each.tls = tls;
     each.own = own();
     each.access_log = log_.access();
     each.stop_listening = removed;

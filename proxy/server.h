@@ -53,6 +53,7 @@ class Server {
   Result<std::map<std::string, Bound>> bind_missing(const config::Settings& settings);
   void apply_limits();
   [[nodiscard]] std::vector<policy::Endpoint> own() const;
+  TlsRoots tls_roots();
   std::vector<Orders> orders(std::map<std::string, Bound>& added,
                              const std::vector<std::string>& removed);
 

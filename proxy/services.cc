@@ -5,8 +5,8 @@
 namespace egret::proxy {
 
 Policy::Policy(std::shared_ptr<const config::Settings> from, std::vector<policy::Endpoint> own,
-               Labels& labels)
-    : settings(std::move(from)), judge(settings->judge(std::move(own))) {
+               Labels& labels, const TlsRoots& roots)
+    : settings(std::move(from)), judge(settings->judge(std::move(own))), ways(*settings, roots) {
   nobody = labels.intern("");
   defaults_label_ = labels.intern(judge.defaults().name);
   largest_head = judge.defaults().limits.headers;
@@ -19,13 +19,18 @@ Policy::Policy(std::shared_ptr<const config::Settings> from, std::vector<policy:
   }
 }
 
-Labels::Id Policy::label(const policy::Rule& rule) const {
+size_t Policy::position(const policy::Rule& rule) const {
   const auto& rules = judge.rules();
-  if (rules.empty() || &rule < rules.data() || &rule >= rules.data() + rules.size()) {
-    return defaults_label_;
-  }
-  return rule_labels_[static_cast<size_t>(&rule - rules.data())];
+  if (rules.empty() || &rule < rules.data() || &rule >= rules.data() + rules.size()) return 0;
+  return static_cast<size_t>(&rule - rules.data()) + 1;
 }
+
+Labels::Id Policy::label(const policy::Rule& rule) const {
+  const size_t at = position(rule);
+  return at == 0 ? defaults_label_ : rule_labels_[at - 1];
+}
+
+const ReadyWay& Policy::way(const policy::Rule& rule) const { return ways.way(position(rule)); }
 
 Labels::Id Policy::label(const policy::Sender& sender) const {
   return sender_labels_[static_cast<size_t>(&sender - settings->senders.all().data())];

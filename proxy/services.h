@@ -13,6 +13,7 @@
 #include "proxy/net/resolver_cache.h"
 #include "proxy/record.h"
 #include "proxy/upstream_pool.h"
+#include "proxy/ways.h"
 
 namespace egret::proxy {
 
@@ -20,17 +21,21 @@ namespace egret::proxy {
 // that counting its users touches no line of another core; an exchange keeps the one it began with.
 struct Policy {
   Policy(std::shared_ptr<const config::Settings> from, std::vector<policy::Endpoint> own,
-         Labels& labels);
+         Labels& labels, const TlsRoots& roots = {});
 
   std::shared_ptr<const config::Settings> settings;
   policy::Judge judge;
+  Ways ways;
   size_t largest_head = 0;  // the largest limits.headers of any rule
   Labels::Id nobody = 0;    // the label of no sender
 
   [[nodiscard]] Labels::Id label(const policy::Rule& rule) const;
+  [[nodiscard]] const ReadyWay& way(const policy::Rule& rule) const;
   [[nodiscard]] Labels::Id label(const policy::Sender& sender) const;
 
  private:
+  // 0: the defaults; then the rules.
+  [[nodiscard]] size_t position(const policy::Rule& rule) const;
   Labels::Id defaults_label_ = 0;
   std::vector<Labels::Id> rule_labels_;
   std::vector<Labels::Id> sender_labels_;

@@ -6,6 +6,8 @@
 
 #include "proxy/head_reader.h"
 #include "proxy/http/parser.h"
+#include "proxy/preface.h"
+#include "proxy/refused_head.h"
 #include "proxy/reply.h"
 
 namespace egret::proxy {
@@ -45,34 +47,6 @@ Failure head_failure(const HeadRead& read, size_t limit) {
   }
 }
 
-// The record of a request that never became one; its line is written however the refusal ends, by
-// cancelling too.
-class RefusedHead {
- public:
-  RefusedHead(Services& services, const ListenerInfo& listener, Failure failure)
-      : services_(services), policy_(services.policy) {
-    record.id = services.next_request_id++;
-    record.wall = services.clock.wall();
-    record.began = now();
-    record.listener = listener.name;
-    record.listener_label = listener.label;
-    record.sender_label = record.rule_label = policy_->nobody;
-    record.failure = std::move(failure);
-  }
-  ~RefusedHead() {
-    finish(record, now(), policy_->settings->log.format, services_.access_log, services_.metrics);
-  }
-  RefusedHead(const RefusedHead&) = delete;
-  RefusedHead& operator=(const RefusedHead&) = delete;
-  [[nodiscard]] const Policy& policy() const { return *policy_; }
-
-  Record record;
-
- private:
-  Services& services_;
-  const std::shared_ptr<const Policy> policy_;
-};
-
 // Answered and recorded here, since there is no exchange.
 async::Task<void> refuse_head(Services& services, SenderConnection& sender, Failure failure) {
   const Reason reason = failure.reason;
@@ -83,19 +57,19 @@ async::Task<void> refuse_head(Services& services, SenderConnection& sender, Fail
   iovec piece{reply.data(), reply.size()};
   const std::span<iovec> pieces(&piece, 1);
   const Deadline until = deadline_after(now(), refused.policy().judge.defaults().timeouts.idle);
-  const net::Io put = co_await sender.stream.write_all(pieces, until);
+  const net::Io put = co_await sender.stream().write_all(pieces, until);
   if (put.ok()) refused.record.status = status(reason);
 }
 
 async::Task<void> linger(SenderConnection& sender, Buffer& in) {
-  sender.stream.shutdown_write();
+  sender.stream().shutdown_write();
   const Deadline until = deadline_after(now(), kLinger);
   in = Buffer();
   size_t total = 0;
   while (total < kLingerBytes) {
     const std::span<char> space = discarded();
     const Deadline next = std::min(until, deadline_after(now(), kLingerGap));
-    const net::Io io = co_await sender.stream.read_some(space, next);
+    const net::Io io = co_await sender.stream().read_some(space, next);
     if (!io.ok()) break;
     total += io.bytes;
   }
@@ -108,7 +82,7 @@ async::Task<After> serve_one(Services& services, SenderConnection& sender, Buffe
   const size_t limit = policy->largest_head;
   std::optional<HeadRead> at_hand = head_at_hand(in, HeadOf::request, limit);
   if (!at_hand) {
-    at_hand = co_await read_head(sender.stream, in, HeadOf::request, limit, deadline);
+    at_hand = co_await read_head(sender.stream(), in, HeadOf::request, limit, deadline);
   }
   const HeadRead& read = *at_hand;
   // An empty line behind the last request is not the beginning of one.
@@ -132,7 +106,7 @@ async::Task<After> serve_one(Services& services, SenderConnection& sender, Buffe
 
 // A request comes and no memory is left to read it into.
 async::Task<bool> refuse_unread(Services& services, SenderConnection& sender) {
-  const net::Io first = sender.stream.read_now(discarded());
+  const net::Io first = sender.stream().read_now(discarded());
   if (first.status == net::Io::Status::blocked) co_return true;
   if (!first.ok()) co_return false;
   Failure failure{Reason::memory_limit,
@@ -143,6 +117,10 @@ async::Task<bool> refuse_unread(Services& services, SenderConnection& sender) {
   co_return false;
 }
 
+Duration patience(const Services& services) {
+  return services.policy->judge.defaults().timeouts.idle;
+}
+
 // Serves requests while bytes of them are there. True when the connection may stay open.
 async::Task<bool> serve_burst(Services& services, SenderConnection& sender) {
   std::optional<Buffer> taken = services.buffers.take_if_left(MemoryFor::request);
@@ -151,7 +129,7 @@ async::Task<bool> serve_burst(Services& services, SenderConnection& sender) {
     co_return nothing_came;
   }
   Buffer in = std::move(*taken);
-  const net::Io first = sender.stream.read_now(in.space());
+  const net::Io first = sender.stream().read_now(in.space());
   if (first.status == net::Io::Status::blocked) co_return true;
   if (!first.ok()) co_return false;
   in.commit(first.bytes);
@@ -184,7 +162,7 @@ ConnectionSlot ConnectionSlot::take_of_another(std::shared_ptr<ListenerInfo> lis
 
 Sessions::Member::Member(Sessions& sessions, net::Stream& stream, Labels::Id listener)
     : sessions_(sessions),
-      stream_(stream),
+      stream_(&stream),
       listener_(listener),
       idle_(sessions.idle_[listener]),
       next_(sessions.first_) {
@@ -203,7 +181,8 @@ Sessions::Member::~Member() {
   --sessions_.metrics_.connections_open[listener_];
 }
 
-void Sessions::Member::idle() {
+void Sessions::Member::idle(net::Stream& stream) {
+  stream_ = &stream;
   idle_since_ = now();
   is_idle_ = true;
   idle_before_ = idle_.last;
@@ -236,14 +215,14 @@ size_t Sessions::end_longest_idle(Labels::Id listener, size_t most) {
     if (longest == nullptr || now() - longest->idle_since_ < kLeastIdle) break;
     longest->busy();  // chosen once only
     longest->ended_ = true;
-    longest->stream_.nudge();
+    longest->stream_->nudge();
   }
   return ended;
 }
 
 void Sessions::wake_idle() {
   for (Member* member = first_; member != nullptr; member = member->next_) {
-    member->stream_.nudge();
+    member->stream_->nudge();
   }
 }
 
@@ -253,12 +232,23 @@ async::Task<void> serve(Services& services, Sessions& sessions, ConnectionSlot s
                         std::optional<policy::Address> address) {
   const ConnectionSlot held = std::move(slot);
   Sessions::Member member(sessions, *stream, listener->label);
-  SenderConnection sender{*stream, std::move(listener), address};
-  while (!services.draining) {
-    const Duration idle = services.policy->judge.defaults().timeouts.idle;
-    const Deadline until = deadline_after(now(), idle);
-    member.idle();
-    const bool came = co_await stream->readable(until);
+  Preface preface{std::move(stream), std::move(listener), address};
+  bool begun = !preface.needed(services);
+  if (!begun) {
+    member.idle(*preface.stream);
+    const Deadline until = deadline_after(now(), patience(services));
+    const bool came = co_await preface.stream->readable(until);
+    member.busy();
+    if (!came || services.draining || member.ended()) co_return;
+    begun = co_await preface.read(services);
+  }
+  if (!begun) co_return;
+  SenderConnection sender{*preface.stream, preface.listener, preface.address,
+                          std::move(preface.certificate_names)};
+  while (!services.draining && preface.trusted(services)) {
+    const Deadline until = deadline_after(now(), patience(services));
+    member.idle(sender.stream());
+    const bool came = co_await sender.stream().readable(until);
     member.busy();
     if (!came) break;
     const bool stay = co_await serve_burst(services, sender);
@@ -268,6 +258,9 @@ async::Task<void> serve(Services& services, Sessions& sessions, ConnectionSlot s
 
 async::Task<void> turn_away(Services& services, std::unique_ptr<net::Stream> stream,
                             std::shared_ptr<const ListenerInfo> listener) {
+  // Words before a TLS handshake would be taken for a broken one.
+  const ReadyListener* ready = services.policy->ways.listener(listener->name);
+  if (ready != nullptr && ready->tls) co_return;
   SenderConnection sender{*stream, std::move(listener), std::nullopt};
   Failure failure{Reason::connection_limit,
                   "The listener has max_connections open connections already."};

@@ -24,7 +24,7 @@ class Sessions {
     Member(const Member&) = delete;
     Member& operator=(const Member&) = delete;
     // It waits for a request, or no longer.
-    void idle();
+    void idle(net::Stream& stream);  // the one that it waits on
     void busy();
     // Somebody else needs its place.
     [[nodiscard]] bool ended() const { return ended_; }
@@ -32,7 +32,7 @@ class Sessions {
    private:
     friend class Sessions;
     Sessions& sessions_;
-    net::Stream& stream_;
+    net::Stream* stream_;
     Labels::Id listener_;
     Idle& idle_;
     TimePoint idle_since_;

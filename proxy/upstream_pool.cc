@@ -12,10 +12,11 @@ constexpr Duration kSweepEvery = std::chrono::seconds(1);
 UpstreamPool::UpstreamPool() { janitor_.spawn(expire()); }
 UpstreamPool::~UpstreamPool() = default;
 
-std::optional<Upstream> UpstreamPool::take(const policy::PermittedAddresses& addresses) {
+std::optional<Upstream> UpstreamPool::take(const policy::PermittedAddresses& addresses,
+                                           const Lane& lane) {
   const TimePoint now = async::Scheduler::current().now();
   for (const policy::PermittedAddress& address : addresses) {
-    const auto found = idle_.find(address.endpoint());
+    const auto found = idle_.find(KeyView{address.endpoint(), lane});
     if (found == idle_.end()) continue;
     Stack& stack = found->second;
     while (!stack.empty()) {
@@ -31,9 +32,11 @@ std::optional<Upstream> UpstreamPool::take(const policy::PermittedAddresses& add
   return std::nullopt;
 }
 
-void UpstreamPool::put(net::Connection connection, Duration idle) {
+void UpstreamPool::put(net::Connection connection, Duration idle, const Lane& lane) {
   if (!connection.stream->quiet() || size_ >= kMostInAll) return;
-  Stack& stack = idle_[connection.peer];
+  auto found = idle_.find(KeyView{connection.peer, lane});
+  if (found == idle_.end()) found = idle_.emplace(Key{connection.peer, lane}, Stack()).first;
+  Stack& stack = found->second;
   if (stack.size() >= kMostPerEndpoint) return;
   const TimePoint now = async::Scheduler::current().now();
   stack.push_back({std::move(connection.stream), now, deadline_after(now, idle)});

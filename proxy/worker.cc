@@ -74,11 +74,13 @@ class Worker::Inside {
   }
 
   void apply(Orders orders) {
+    // What can fail comes first.
+    auto policy = std::make_shared<const Policy>(orders.settings, std::move(orders.own),
+                                                 shared_.labels, orders.tls);
     if (services_.policy && services_.policy->settings->resolver != orders.settings->resolver) {
       services_.resolver = make_resolver(loop_, orders.settings->resolver);
     }
-    services_.policy = std::make_shared<const Policy>(std::move(orders.settings),
-                                                      std::move(orders.own), shared_.labels);
+    services_.policy = std::move(policy);
     services_.access_log = std::move(orders.access_log);
     pool_.clear();
     for (const std::string& name : orders.stop_listening) accepting_.erase(name);
@@ -107,6 +109,10 @@ class Worker::Inside {
     metrics_.dns_cache_entries = services_.resolver->size();
     metrics_.dns_cache_hits = services_.resolver->hits();
     metrics_.dns_cache_misses = services_.resolver->misses();
+    if (const ReadyInterception* interception = services_.policy->ways.interception()) {
+      metrics_.leafs_minted = interception->authority->minted();
+      metrics_.leafs_reused = interception->authority->cached();
+    }
     metrics_.buffers_lent = buffers_.lent();
     metrics_.buffer_bytes = buffers_.lent_bytes();
     for (const auto& [name, accepting] : accepting_) {

@@ -31,6 +31,7 @@ struct WorkerListener {
 // What a worker is told when it starts and at each reload.
 struct Orders {
   std::shared_ptr<const config::Settings> settings;
+  TlsRoots tls;
   std::vector<policy::Endpoint> own;  // where Egret itself listens
   AccessLog access_log;
   std::vector<WorkerListener> listen;       // begin to accept

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "proxy/sandbox/sandbox.h"
+#include "proxy/tls/trust.h"
 
 namespace egret::commands {
 namespace {
@@ -74,6 +75,7 @@ Result<sandbox::Needs> needs_of(const config::Loaded& loaded) {
   sandbox::Needs needs;
   needs.read.assign(std::begin(kSystemPlaces), std::end(kSystemPlaces));
   add_both(needs.read, "/etc/resolv.conf");
+  add_both(needs.read, tls::Trust::system_file());
   for (const std::string& file : loaded.files) add_both(needs.read, file);
   const config::Settings& settings = *loaded.settings;
   if (settings.log.access == config::Log::Access::file) {

@@ -85,6 +85,7 @@ class Explainer {
     const policy::Ask ask{.sender = options_.sender,
                           .method = options_.method,
                           .connect = wanted->connect,
+                          .scheme = wanted->url.scheme,
                           .host = &host,
                           .port = wanted->url.port,
                           .path = wanted->url.path};
@@ -102,7 +103,7 @@ class Explainer {
       addresses = std::move(answer->addresses);
     }
     const Result<policy::PermittedAddresses> permitted =
-        judge_.permit(*verdict.rule, wanted->url.port, addresses, &explained.steps);
+        judge_.permit(*verdict.rule, verdict.port, addresses, &explained.steps);
     if (!permitted) explained.refusal = permitted.error();
   }
 
@@ -125,11 +126,6 @@ class Explainer {
     explained.steps.push_back(
         {"url", parsed ? "ok" : "denied", parsed ? "read as " + canonical : parsed.error().detail});
     if (!parsed) return Unexpected(std::move(parsed.error()));
-    if (!wanted.connect && wanted.url.scheme == policy::Scheme::https) {
-      explained.steps.push_back({"scheme", "ok",
-                                 "https goes through CONNECT, which --method CONNECT explains; in "
-                                 "absolute-form this version answers 501"});
-    }
     return wanted;
   }
 

@@ -8,6 +8,10 @@ using async::Scheduler;
 
 void Stream::on_readable() {
   maybe_readable_ = true;
+  if (above_ != nullptr) {
+    above_->below_readable();
+    return;
+  }
   if (reader_ != nullptr && reader_->attempt()) {
     Scheduler::current().ready().post(*reader_->node_);
     reader_ = nullptr;
@@ -17,6 +21,10 @@ void Stream::on_readable() {
 }
 
 void Stream::on_writable() {
+  if (above_ != nullptr) {
+    above_->below_writable();
+    return;
+  }
   if (writer_ == nullptr || !writer_->attempt()) return;
   Scheduler::current().ready().post(*writer_->node_);
   writer_ = nullptr;
@@ -24,6 +32,10 @@ void Stream::on_writable() {
 
 void Stream::on_peer_closed() {
   note_end();
+  if (above_ != nullptr) {
+    above_->below_closed();
+    return;
+  }
   on_readable();
 }
 

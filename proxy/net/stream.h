@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/result.h"
 #include "proxy/async/scheduler.h"
 
 namespace egret::net {
@@ -62,6 +63,24 @@ class Stream {
   // Waits until a read would not block, without holding a buffer meanwhile. May be wrong in the
   // harmless direction. True when readable, false when the deadline came first.
   Readable readable(Deadline deadline);
+  // A read may find something, as far as is known without a call.
+  [[nodiscard]] bool may_read() const { return maybe_readable_ || peer_closed_ || end_may_hide_; }
+  // Why a read or write has `failed`, when more is known than an errno; else null.
+  [[nodiscard]] virtual const Failure* trouble() const { return nullptr; }
+
+  // A stream that carries its own bytes over this one is told what became possible here, in the
+  // place of waiting coroutines: of those there are none meanwhile. Null: nobody.
+  class Above {
+   public:
+    virtual void below_readable() = 0;
+    virtual void below_writable() = 0;
+    virtual void below_closed() = 0;
+
+   protected:
+    ~Above() = default;
+  };
+  void carry(Above* above) { above_ = above; }
+
   // Ends a readable() wait as if its deadline had come: the loop has other plans.
   void nudge() {
     if (readable_waiter_ != nullptr) async::Scheduler::current().ready().post(*readable_waiter_);
@@ -81,9 +100,10 @@ class Stream {
   [[nodiscard]] bool nobody_reads() const {
     return reader_ == nullptr && readable_waiter_ == nullptr;
   }
+  // The end is known before a read has told it: the next read need not wait for an edge.
+  void note_end();
 
  private:
-  void note_end();
   Read* reader_ = nullptr;
   Write* writer_ = nullptr;
   async::ReadyNode* readable_waiter_ = nullptr;
@@ -94,7 +114,7 @@ class Stream {
   // A reset may stand behind the short read that emptied the socket, its edge being used up. So the
   // next read tries before it waits; a write that succeeds meanwhile proves that there was none.
   bool end_may_hide_ = false;
-  [[nodiscard]] bool may_read() const { return maybe_readable_ || peer_closed_ || end_may_hide_; }
+  Above* above_ = nullptr;
 };
 
 class Stream::Read {

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "config/load.h"
-#include "config/secrets.h"
 #include "tests/config/support.h"
 
 namespace egret::config {
@@ -134,7 +133,7 @@ TEST(ViaSettings, KeepTheirCredentialsForTheirOwnProxy) {
 
 TEST(InterceptionSettings, AreUsedByARuleOrTheDefaults) {
   const std::string ca = "interception: {ca_certificate: /ca.crt, ca_key: /ca.key}\n";
-  for (const std::string& use :
+  for (const std::string use :
        {"defaults: {connect: intercept}", "rules: [{name: a, connect: intercept}]"}) {
     const auto settings = must_load(ca + use);
     ASSERT_TRUE(settings->interception);
