@@ -65,7 +65,8 @@ Result<> apply_scheme(const http::RequestHead& head, policy::Url& url) {
   return {};
 }
 
-// Whoever asks for a WebSocket cannot do without: other upgrades are only offered (RFC 9110 7.8).
+// Who asks for a WebSocket through a tunnel means it. In plain requests an Upgrade is an offer like
+// any other hop-by-hop field, and left out (RFC 9110 7.8).
 Result<> refuse_websocket(const http::RequestHead& head) {
   if (head.fields.find("Upgrade") == nullptr) return {};
   for (const http::Field& field : head.fields.all()) {
@@ -233,7 +234,7 @@ Result<Admission> admit(const Policy& policy, const http::RequestHead& head, siz
     admission.url.port = verdict.port;
     record.destination = admission.url.for_log();
   }
-  if (!admission.connect) step = refuse_websocket(head);
+  if (inside != nullptr) step = refuse_websocket(head);
   if (step) step = check_limits(*admission.rule, head, head_size);
   if (!step) return Unexpected(std::move(step.error()));
   return admission;

@@ -134,8 +134,8 @@ async::Task<Result<net::Connection>> connect_by_parent(Services& services,
   const Deadline answered = within(route.rule.timeouts.tls, total);
   net::Stream& stream = *made->stream;
   Secret authorization = via.authorization;
-  Result<> through = co_await connect_through(
-      stream, std::move(authority), std::move(authorization), services.buffers, answered);
+  Result<> through = co_await connect_through(stream, std::move(authority),
+                                              std::move(authorization), services.buffers, answered);
   record.tls += now() - asked;
   if (!through) co_return Unexpected(in_time(std::move(through.error()), total));
   // What it leads to, which is what was judged.

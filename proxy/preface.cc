@@ -31,8 +31,9 @@ async::Task<bool> Preface::read(Services& services) {
   if (ready == nullptr) co_return false;  // the listener went while the connection waited
   const Deadline deadline =
       deadline_after(async::Scheduler::current().now(), policy->judge.defaults().timeouts.tls);
+  const config::Listener* settings = &ready->settings;
   Result<> begun;
-  if (ready->settings.proxy_protocol) begun = co_await read_address(ready->settings, deadline);
+  if (ready->settings.proxy_protocol) begun = co_await read_address(settings, deadline);
   if (begun && ready->tls) begun = co_await shake_hands(services, *ready->tls, deadline);
   verified_under = policy;
   if (begun) co_return true;
@@ -42,9 +43,9 @@ async::Task<bool> Preface::read(Services& services) {
   co_return false;
 }
 
-async::Task<Result<>> Preface::read_address(const config::Listener& settings, Deadline deadline) {
+async::Task<Result<>> Preface::read_address(const config::Listener* settings, Deadline deadline) {
   const bool listed =
-      address && std::ranges::any_of(settings.proxy_protocol_from, [&](const auto& network) {
+      address && std::ranges::any_of(settings->proxy_protocol_from, [&](const auto& network) {
         return network.contains(*address);
       });
   if (!listed) {

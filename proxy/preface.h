@@ -28,7 +28,7 @@ struct Preface {
   [[nodiscard]] bool trusted(const Services& services);
 
  private:
-  async::Task<Result<>> read_address(const config::Listener& settings, Deadline deadline);
+  async::Task<Result<>> read_address(const config::Listener* settings, Deadline deadline);
   async::Task<Result<>> shake_hands(Services& services, tls::Server& server, Deadline deadline);
 };
 

@@ -82,7 +82,8 @@ async::Task<After> serve_one(Services& services, SenderConnection& sender, Buffe
   const size_t limit = policy->largest_head;
   std::optional<HeadRead> at_hand = head_at_hand(in, HeadOf::request, limit);
   if (!at_hand) {
-    at_hand = co_await read_head(sender.stream(), in, HeadOf::request, limit, deadline);
+    net::Stream& stream = sender.stream();
+    at_hand = co_await read_head(stream, in, HeadOf::request, limit, deadline);
   }
   const HeadRead& read = *at_hand;
   // An empty line behind the last request is not the beginning of one.

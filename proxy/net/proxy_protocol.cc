@@ -48,17 +48,23 @@ policy::Address unmapped(const policy::Address& address) {
 }
 
 Result<size_t> missing_of_line(std::string_view bytes) {
-  if (bytes.ends_with(kLineEnd)) return size_t{0};
-  if (bytes.ends_with('\n')) return invalid("the PROXY line ends without CR");
-  if (bytes.size() >= kMostProxyLine) return invalid("the PROXY line is over 107 bytes");
-  return size_t{1};
+  const size_t end = bytes.find('\n');
+  if (end == std::string_view::npos && bytes.size() < kMostProxyLine) return size_t{1};
+  if (std::min(end, bytes.size()) >= kMostProxyLine) {
+    return invalid("the PROXY line is over 107 bytes");
+  }
+  if (end + 1 < bytes.size()) return invalid("something stands behind the PROXY line");
+  if (!bytes.ends_with(kLineEnd)) return invalid("the PROXY line ends without CR");
+  return size_t{0};
 }
 
 Result<size_t> missing_of_block(std::string_view bytes) {
   if (bytes.size() < kBlockStart) return kBlockStart - bytes.size();
   const size_t length = number_at(bytes, 14);
   if (length > kMostProxyBlock) return invalid("the PROXY header is over 2048 bytes");
-  return kBlockStart + length - bytes.size();
+  const size_t whole = kBlockStart + length;
+  if (bytes.size() > whole) return invalid("something stands behind the PROXY header");
+  return whole - bytes.size();
 }
 
 std::optional<uint16_t> parse_port(std::string_view digits) {

@@ -10,7 +10,7 @@ import unittest
 import support
 
 FIELDS = ["time", "request_id", "listener", "sender", "rule", "method", "destination", "address", "verdict", "reason", "detail",
-          "attempts", "status", "request_bytes", "response_bytes", "resolve_ms", "connect_ms", "send_ms", "wait_ms", "relay_ms",
+          "attempts", "status", "request_bytes", "response_bytes", "resolve_ms", "connect_ms", "tls_ms", "send_ms", "wait_ms", "relay_ms",
           "total_ms"]
 
 

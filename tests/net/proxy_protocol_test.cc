@@ -179,6 +179,16 @@ TEST_F(ProxyProtocolTest, RefusesAHeaderThatDoesNotEnd) {
   }
 }
 
+TEST_F(ProxyProtocolTest, ParsesOneHeaderAndNothingBehindIt) {
+  const std::string line = "PROXY UNKNOWN\r\n";
+  EXPECT_EQ(told(parse_proxy_header(line + line)),
+            "invalid: something stands behind the PROXY line");
+  EXPECT_EQ(told(parse_proxy_header("PROXY UNKNOWN " + std::string(100, 'x') + "\r\n")),
+            "invalid: the PROXY line is over 107 bytes");
+  EXPECT_EQ(told(parse_proxy_header(block(0x20, 0x00, "") + "x")),
+            "invalid: something stands behind the PROXY header");
+}
+
 TEST_F(ProxyProtocolTest, WaitsNoLongerThanItsDeadline) {
   auto task = read_proxy_header(stream, loop.in(5s));
   task.start();

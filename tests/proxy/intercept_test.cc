@@ -20,10 +20,10 @@ using test::TlsPeer;
 constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection Established\r\n\r\n";
 
 std::string intercepting(std::string_view more = {}) {
-  const TestCa& ca = TestCa::get();
-  return "interception: {ca_certificate: \"" + ca.certificate_file() + "\", ca_key: \"" +
-         ca.key_file() + "\"}\ndefaults:\n  connect: intercept\n  " + test::trusting_the_test_ca() +
-         "\n" + std::string(more);
+  test::Gateway::environment()["TEST_CA_KEY"] = TestCa::get().pair().private_key.reveal();
+  return "interception: {ca_certificate: TEST_CA, ca_key: TEST_CA_KEY}\n"
+         "defaults:\n  connect: intercept\n  " +
+         test::trusting_the_test_ca() + "\n" + std::string(more);
 }
 
 std::string inner(std::string_view host, std::string_view target = "/in") {

@@ -213,14 +213,5 @@ TEST(Https, PassesALargeAnswerAndALargeRequest) {
   gateway.expect_at_rest();
 }
 
-TEST(Https, RefusesAWebSocketWithAReason) {
-  Sandbox gateway(defaults());
-  FarEnd sender = gateway.connect();
-  sender.send(
-      "GET http://hooks.acme.io/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-      "Upgrade: WebSocket\r\n\r\n");
-  test::expect_refused(gateway, sender, 501, "upgrade_not_supported", "http_upgrade_failed");
-}
-
 }  // namespace
 }  // namespace egret::proxy

@@ -24,7 +24,8 @@ std::string& TlsFarEnd::received() {
 }
 
 std::string trusting_the_test_ca() {
-  return "tls: {ca: \"" + TestCa::get().certificate_file() + "\"}";
+  Gateway::environment()["TEST_CA"] = TestCa::get().certificate();
+  return "tls: {ca: TEST_CA}";
 }
 
 }  // namespace egret::test

@@ -4,8 +4,6 @@
 #include <openssl/pem.h>
 
 #include <array>
-#include <filesystem>
-#include <fstream>
 #include <stdexcept>
 
 #include "base/clock.h"
@@ -33,19 +31,7 @@ std::string text_of(BIO* bio) {
 
 TestCa::TestCa()
     : pair_(must(tls::make_ca({.name = "Egret test CA", .days = 30}, wall()))),
-      authority_(must(tls::Authority::load(pair_))) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "egret-ca-XXXXXX").string();
-  if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error(pattern);
-  folder_ = pattern;
-  std::ofstream(certificate_file()) << pair_.certificate;
-  std::ofstream(key_file()) << pair_.private_key.reveal();
-  std::filesystem::permissions(key_file(), std::filesystem::perms::owner_read);
-}
-
-TestCa::~TestCa() {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
-}
+      authority_(must(tls::Authority::load(pair_))) {}
 
 TestCa& TestCa::get() {
   static TestCa ca;

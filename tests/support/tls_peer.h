@@ -15,17 +15,12 @@ class TestCa {
   // PEM of the CA's certificate.
   [[nodiscard]] const std::string& certificate() const { return pair_.certificate; }
   [[nodiscard]] const policy::KeyPair& pair() const { return pair_; }
-  // Files with the certificate and the key, gone with the program.
-  [[nodiscard]] std::string certificate_file() const { return folder_ + "/ca.pem"; }
-  [[nodiscard]] std::string key_file() const { return folder_ + "/ca.key"; }
   // PEM of a certificate for `host`, a name or an address, and of its key.
   policy::KeyPair certify(std::string_view host);
   tls::Leaf leaf(std::string_view host);
 
  private:
   TestCa();
-  ~TestCa();
-  std::string folder_;
   policy::KeyPair pair_;
   std::shared_ptr<tls::Authority> authority_;
 };
