@@ -108,13 +108,15 @@ class TlsReceiver(support.Receiver):
         hello = peek_hello(connection)
         if hello is not None:
             self.hellos.append(hello)
-        try:
-            tls = self.context.wrap_socket(connection, server_side=True)
-        except OSError as error:  # ssl.SSLError is one
-            self.faults.append(error)
-            return
+        tls = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         self._open.add(tls)
         try:
+            try:
+                tls.do_handshake()
+            except OSError as error:  # ssl.SSLError is one
+                self.faults.append(error)
+                drain(tls)
+                return
             self.handshakes.append(Handshake(hello, tls))
             super()._converse(tls)
             if self.clean:
@@ -122,6 +124,15 @@ class TlsReceiver(support.Receiver):
         finally:
             self._open.discard(tls)
             tls.close()
+
+
+def drain(tls):
+    """Leaves nothing unread: closing would be a reset, which may overtake the alert that was sent."""
+    with contextlib.suppress(OSError):
+        tls.shutdown(socket.SHUT_WR)  # and no TLS from here on
+        tls.settimeout(2)
+        while tls.recv(65536):
+            pass
 
 
 def say_goodbye(tls):
