@@ -94,10 +94,10 @@ class Handshake:
 
 class TlsReceiver(support.Receiver):
     """An HTTPS destination. `hellos`: every ClientHello; `handshakes`: those that came to an end; `faults`: the others.
-    `clean`: whether it says close_notify before it closes."""
+    `clean`: whether it says close_notify before it closes. `once`: it closes after the first answer."""
 
-    def __init__(self, context, respond=lambda request: support.ok(), clean=True, **where):
-        self.context, self.clean = context, clean
+    def __init__(self, context, respond=lambda request: support.ok(), clean=True, once=False, **where):
+        self.context, self.clean, self.once = context, clean, once
         self.hellos, self.handshakes, self.faults = [], [], []
         super().__init__(respond, **where)
 
@@ -118,12 +118,22 @@ class TlsReceiver(support.Receiver):
                 drain(tls)
                 return
             self.handshakes.append(Handshake(hello, tls))
-            super()._converse(tls)
+            if self.once:
+                self._converse_once(tls)
+            else:
+                super()._converse(tls)
             if self.clean:
                 say_goodbye(tls)
         finally:
             self._open.discard(tls)
             tls.close()
+
+    def _converse_once(self, tls):
+        with tls.makefile("rb") as stream:
+            request = support.read_request(stream)
+        if request is not None:
+            self.requests.append(request)
+            tls.sendall(self._respond(request))
 
 
 def drain(tls):
