@@ -33,6 +33,15 @@ def script(interpreter, name, *arguments):
     return lambda url: [support.tool(interpreter), str(HERE / name), url, *arguments]
 
 
+def compiled_go(folder):
+    program = pathlib.Path(folder, "sender")
+    if not program.exists():
+        subprocess.run([support.tool("go"), "build", "-o", program, HERE / "sender.go"], check=True, timeout=240,
+                       env={"PATH": os.environ["PATH"], "HOME": str(folder), "GO111MODULE": "off", "GOPROXY": "off",
+                            "GOFLAGS": "-p=1", "CGO_ENABLED": "0"})
+    return program
+
+
 class SendersTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -46,15 +55,6 @@ class SendersTest(unittest.TestCase):
         cls.guarded = cls.enterClassContext(support.Egret(
             support.OPEN + cls.names.yaml +
             f"senders: [{{name: billing, credentials: {{username: billing, password: {{file: {password}}}}}}}]\n"))
-
-    @classmethod
-    def compiled_go(cls):
-        program = pathlib.Path(cls.folder, "sender")
-        if not program.exists():
-            subprocess.run([support.tool("go"), "build", "-o", program, HERE / "sender.go"], check=True, timeout=240,
-                           env={"PATH": os.environ["PATH"], "HOME": cls.folder, "GO111MODULE": "off", "GOPROXY": "off",
-                                "GOFLAGS": "-p=1", "CGO_ENABLED": "0"})
-        return program
 
     def send(self, command, url, egret, credentials=""):
         """What the sender prints. The environment is all that it is told."""
@@ -129,7 +129,7 @@ class SendersTest(unittest.TestCase):
                    credentials=False)
 
     def test_go_net_http(self):
-        program = self.compiled_go()
+        program = compiled_go(self.folder)
         self.check(lambda url: [str(program), url])
 
     def test_ruby_net_http(self):

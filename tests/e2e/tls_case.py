@@ -53,6 +53,7 @@ class TlsCase(unittest.TestCase):
         cls.names = cls.enterClassContext(support.NameServer(ZONE))
         cls.egret = cls.enterClassContext(support.Egret(
             CONFIG.format(folder=folder, pins=pins, client=client, stranger=stranger) + cls.names.yaml))
+        cls.addClassCleanup(cls.egret.wait_for_rest)  # before it is stopped
 
     def receiver(self, respond=lambda request: support.ok(), clean=True, once=False, host="127.0.0.1", port=0, **how):
         context = tls_support.server_context(self.good, **how)

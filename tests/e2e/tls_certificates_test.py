@@ -84,6 +84,7 @@ class TlsCertificatesTest(unittest.TestCase):
         folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="egret-e2e-"))
         cls.names = cls.enterClassContext(support.NameServer(dict.fromkeys(cls.faults.certificates, "127.0.0.1")))
         cls.egret = cls.enterClassContext(support.Egret(configuration(folder, cls.faults, cls.names)))
+        cls.addClassCleanup(cls.egret.wait_for_rest)  # before it is stopped
 
     def receiver(self, label, **how):
         context = tls_support.server_context(self.faults.certificates[self.faults.host(label)])

@@ -120,9 +120,6 @@ class EndTest(TlsCase):
         self.assertEqual(answer.status, 200, answer)
         self.assertEqual(receiver.requests[0].body, body)
 
-    def test_nothing_stays_behind(self):
-        self.egret.wait_for_rest()
-
 
 class OpensslServer:
     """`openssl s_server`, which can be told to do what Python's ssl cannot. `say`: a line of its standard input."""
