@@ -269,7 +269,7 @@ class SourceTest(unittest.TestCase):
         with support.Receiver() as receiver, support.Egret(
                 "defaults: {addresses: {allow: [127.0.0.1/32]}, ports: [1-65535], source: 192.0.2.7}\n") as egret:
             answer = support.post(egret, receiver.url())
-            self.assertEqual((answer.status, answer.reason), (502, "connection_failed"), answer)
+            self.assertEqual((answer.status, answer.reason), (502, "destination_unroutable"), answer)
             self.assertEqual(receiver.connections, 0)
 
 

@@ -109,7 +109,8 @@ class TlsReceiver(support.Receiver):
         if hello is not None:
             self.hellos.append(hello)
         tls = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        self._open.add(tls)
+        underneath = Underneath(tls)
+        self._open.add(underneath)
         try:
             try:
                 tls.do_handshake()
@@ -125,7 +126,7 @@ class TlsReceiver(support.Receiver):
             if self.clean:
                 say_goodbye(tls)
         finally:
-            self._open.discard(tls)
+            self._open.discard(underneath)
             tls.close()
 
     def _converse_once(self, tls):
@@ -134,6 +135,16 @@ class TlsReceiver(support.Receiver):
         if request is not None:
             self.requests.append(request)
             tls.sendall(self._respond(request))
+
+
+class Underneath:
+    """Lets `close` end a connection that a thread is using: SSLSocket.shutdown would take its TLS away from it."""
+
+    def __init__(self, tls):
+        self.tls = tls
+
+    def shutdown(self, how):
+        socket.socket.shutdown(self.tls, how)
 
 
 def drain(tls):
