@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "proxy/commands/ca.h"
 #include "proxy/commands/check.h"
 #include "proxy/commands/explain.h"
 #include "proxy/commands/run.h"
@@ -12,6 +13,40 @@ namespace egret::commands {
 namespace {
 
 constexpr int kUsage = 2;
+
+// `egret ca init` and `egret ca show`.
+struct CaCommands {
+  CaInit wanted;
+  CLI::App* init = nullptr;
+  CLI::App* show = nullptr;
+
+  explicit CaCommands(CLI::App& app) {
+    CLI::App* ca = app.add_subcommand("ca", "The CA of `connect: intercept`");
+    ca->require_subcommand(1);
+    init = ca->add_subcommand("init", "Make one; nothing is overwritten");
+    show = ca->add_subcommand("show", "Say what it is, and how senders come to trust it");
+    for (CLI::App* each : {init, show}) {
+      each->add_option("-c,--config", wanted.files.config,
+                       "The configuration whose `interception` names the files");
+      each->add_option("--certificate", wanted.files.certificate,
+                       "The certificate's file (egret-ca.pem)");
+    }
+    init->add_option("--key", wanted.files.key, "The key's file (egret-ca.key)");
+    init->add_option("--name", wanted.name, "The subject's common name")
+        ->check(CLI::Validator(
+            [](const std::string& name) {
+              const bool good = !name.empty() && name.size() <= 64;  // RFC 5280, ub-common-name
+              return good ? std::string() : std::string("1 to 64 bytes");
+            },
+            "NAME"));
+    init->add_option("--days", wanted.days, "How long it is valid (3650)")
+        ->check(CLI::Range(1, 36500));
+    init->add_option("--permit-dns", wanted.permit_dns,
+                     "A domain that it may vouch for, and what is below it; may be repeated");
+    init->add_option("--permit-ip", wanted.permit_ip,
+                     "A network that it may vouch for; may be repeated");
+  }
+};
 
 // Help and version go to stdout with 0; a mistake is one line on stderr, with what to do.
 int report(const CLI::App& app, const CLI::ParseError& error) {
@@ -49,6 +84,7 @@ int main(int argc, char** argv) {
   explain->add_option("url", explain_options.url, "The URL, or - for one URL a line on stdin")
       ->required();
   explain->footer("Exit: 0 allowed, 3 denied or malformed, 4 cannot be resolved, 2 usage.");
+  const CaCommands ca(app);
   CLI::App* version = app.add_subcommand("version", "Print the version");
 
   try {
@@ -60,6 +96,8 @@ int main(int argc, char** argv) {
     std::cout << "egret " << proxy::kVersion << "\n";
     return 0;
   }
+  if (*ca.init) return ca_init(ca.wanted);
+  if (*ca.show) return ca_show(ca.wanted.files);
   if (*check) return commands::check(config);
   if (*explain) {
     explain_options.config = config;

@@ -147,7 +147,8 @@ std::unique_ptr<TlsStream> Server::accept_as(net::Stream& below, const policy::H
   if (!ssl) throw std::bad_alloc();
   SSL_set_accept_state(ssl.get());
   set_session_context(ssl.get(), host.text);
-  if (SSL_use_certificate(ssl.get(), leaf.certificate) != 1 || SSL_use_PrivateKey(ssl.get(), leaf.key) != 1 ||
+  if (SSL_use_certificate(ssl.get(), leaf.certificate) != 1 ||
+      SSL_use_PrivateKey(ssl.get(), leaf.key) != 1 ||
       SSL_add1_chain_cert(ssl.get(), leaf.issuer) != 1) {
     throw std::runtime_error("a leaf certificate: " + take_error());
   }

@@ -30,7 +30,8 @@ int no_passphrase(char*, int, int, void*) { return -1; }
 }  // namespace
 
 std::string Trust::system_file() {
-  const char* named = std::getenv("SSL_CERT_FILE");  // NOLINT(concurrency-mt-unsafe): nobody sets it
+  const char* named =
+      std::getenv("SSL_CERT_FILE");  // NOLINT(concurrency-mt-unsafe): nobody sets it
   return named != nullptr && *named != '\0' ? named : kDebianBundle;
 }
 

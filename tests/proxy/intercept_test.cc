@@ -31,6 +31,15 @@ std::string inner(std::string_view host, std::string_view target = "/in") {
          "\r\nContent-Length: 2\r\n\r\nhi";
 }
 
+// Who lives in the gateway's time, which its certificates are made in.
+TlsPeer client(Sandbox& gateway, std::string_view name) {
+  TlsPeer peer = TlsPeer::client(name);
+  peer.set_time(std::chrono::system_clock::to_time_t(
+      std::chrono::time_point_cast<std::chrono::system_clock::duration>(
+          gateway.loop.clock().wall())));
+  return peer;
+}
+
 // A sender in a tunnel that is open.
 struct Tunnelled {
   explicit Tunnelled(Sandbox& gateway, std::string_view fields = {},
@@ -40,7 +49,7 @@ struct Tunnelled {
              std::string(fields) + "\r\n");
     EXPECT_EQ(far.received(), kEstablished);
     far.received().clear();
-    inside.emplace(far, TlsPeer::client(host));
+    inside.emplace(far, client(gateway, host));
     EXPECT_TRUE(inside->peer().ready());
   }
   TlsFarEnd& operator*() { return *inside; }
@@ -194,7 +203,7 @@ TEST(Intercept, RefusesAnotherServerName) {
   FarEnd sender = gateway.connect();
   sender.send(test::connect_request());
   sender.received().clear();
-  TlsFarEnd inside(sender, TlsPeer::client("evil.example"));
+  TlsFarEnd inside(sender, client(gateway, "evil.example"));
   EXPECT_NE(inside.peer().error().find("unrecognized name"), std::string::npos)
       << inside.peer().error();
   EXPECT_EQ(gateway.logged("reason"), "sender_tls_failed");
@@ -203,11 +212,11 @@ TEST(Intercept, RefusesAnotherServerName) {
 TEST(Intercept, TakesAClientHelloThatCameWithTheConnect) {
   Sandbox gateway(intercepting());
   FarEnd sender = gateway.connect();
-  TlsPeer client = TlsPeer::client(Sandbox::kHost);
-  sender.send(test::connect_request() + client.take());
+  TlsPeer early = client(gateway, Sandbox::kHost);
+  sender.send(test::connect_request() + early.take());
   ASSERT_TRUE(sender.received().starts_with(kEstablished));
   sender.received().erase(0, kEstablished.size());
-  TlsFarEnd inside(sender, std::move(client));
+  TlsFarEnd inside(sender, std::move(early));
   EXPECT_TRUE(inside.peer().ready());
   inside.send(inner("hooks.acme.io"));
   EXPECT_EQ(gateway.destinations(), 1U);

@@ -348,6 +348,8 @@ class SplitRequests : public testing::TestWithParam<const char*> {};
 TEST_P(SplitRequests, HaveTheOutcomeOfTheWholeOne) {
   for (const CorpusCase& each : test::read_corpus(kCorpus, "request", GetParam())) {
     SCOPED_TRACE(each.name());
+    // What goes to the destination is a ClientHello, which is never the same twice: see tls_test.
+    if (each.id == "R-abs-https") continue;
     test::ManualLoop loop;
     Gateway gateway(loop, kYaml);
     gateway.connector.dialer().refuse("127.0.0.1:1");

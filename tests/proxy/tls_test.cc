@@ -67,6 +67,7 @@ TEST(Https, IsWhatEveryWayInLeadsTo) {
     EXPECT_EQ(sender.take(Kind::answer).body, "ok");
     EXPECT_TRUE(gateway.logged("destination").starts_with("https://hooks.acme.io"));
     EXPECT_EQ(gateway.metrics.tls_full, 1U);
+    sender.close();
     gateway.expect_at_rest();
   }
 }
@@ -210,6 +211,7 @@ TEST(Https, PassesALargeAnswerAndALargeRequest) {
   destination.send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + body);
   destination.pump();
   EXPECT_EQ(sender.take(Kind::answer).body, body);
+  sender.close();
   gateway.expect_at_rest();
 }
 

@@ -47,6 +47,8 @@ class TlsPeer {
   void write(std::string_view text);
   // What was decrypted so far; the caller may take it away.
   std::string& received() { return received_; }
+  // Judges certificates as of `time`, not of now.
+  void set_time(time_t time) { X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl_.get()), time); }
   // Sends close_notify; whether the other end has.
   void close() { SSL_shutdown(ssl_.get()); }
   [[nodiscard]] bool closed() const {

@@ -1,0 +1,172 @@
+#include "proxy/commands/ca.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+
+#include "config/files.h"
+#include "config/interception_paths.h"
+#include "config/scalars.h"
+#include "proxy/net/socket.h"
+#include "proxy/tls/authority.h"
+#include "proxy/tls/description.h"
+
+namespace egret::commands {
+namespace {
+
+constexpr int kFailed = 2;
+constexpr size_t kMostCertificate = 64 << 10;
+constexpr mode_t kOwnersOnly = 0600;
+constexpr mode_t kEverybodyReads = 0644;
+
+int fail(const std::string& sentence) {
+  std::cerr << "egret: " << sentence << "\n";
+  return kFailed;
+}
+
+// Completes `files` from the configuration and the usual names. False when it has said why not.
+bool find_files(CaFiles& files) {
+  if (!files.config.empty()) {
+    const bool twice = !files.certificate.empty() || !files.key.empty();
+    if (twice) fail("give the files in the configuration or on the command line, not both");
+    if (twice) return false;
+    config::InterceptionPaths paths = config::interception_paths(files.config);
+    bool good = true;
+    for (const config::Diagnostic& each : paths.diagnostics) {
+      std::cerr << each.to_string() << "\n";
+      good = good && each.severity != config::Severity::error;
+    }
+    files.certificate = std::move(paths.ca_certificate);
+    files.key = std::move(paths.ca_key);
+    if (!good) return false;
+  }
+  if (files.certificate.empty()) files.certificate = "egret-ca.pem";
+  if (files.key.empty()) files.key = "egret-ca.key";
+  return true;
+}
+
+// A new file with these bytes on stable storage; empty, or why not. Links are not followed.
+std::string write_new(const std::string& path, std::string_view bytes, mode_t mode) {
+  const auto why = [&path](int error) {
+    if (error == EEXIST) return path + " is there already; nothing was overwritten";
+    return "cannot write " + path + ": " + std::strerror(error);
+  };
+  const net::Fd file(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (!file.valid()) return why(errno);
+  fchmod(file.get(), mode);  // whatever the umask
+  while (!bytes.empty()) {
+    const ssize_t put = write(file.get(), bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) {
+      const int error = errno;
+      unlink(path.c_str());
+      return why(error);
+    }
+    bytes.remove_prefix(static_cast<size_t>(put));
+  }
+  if (fsync(file.get()) != 0) return why(errno);
+  return {};
+}
+
+// The constraints as they were asked for; empty, or why not.
+std::string read_constraints(const CaInit& wanted, tls::CaOptions& options) {
+  for (const std::string& domain : wanted.permit_dns) {
+    const Result<policy::Host> host = policy::canonical_host(domain);
+    if (!host || host->literal) return "--permit-dns: \"" + domain + "\" is no domain";
+    options.permitted_dns.push_back(host->text);
+  }
+  for (const std::string& network : wanted.permit_ip) {
+    std::string error;
+    const auto prefix = config::parse_prefix(network, error);
+    if (!prefix) return "--permit-ip: " + error;
+    options.permitted_ips.push_back(*prefix);
+  }
+  return {};
+}
+
+void print(const tls::Description& ca) {
+  std::cout << "  subject      " << ca.subject << "\n  SHA-256      " << ca.fingerprint
+            << "\n  valid from   " << ca.from << "\n  valid until  " << ca.until << "\n";
+  if (!ca.constraints.empty()) std::cout << "  constraints\n" << ca.constraints << "\n";
+}
+
+// What each client reads. $CA stands for the certificate's path.
+constexpr std::string_view kHowToTrust =
+    R"(To let a sender trust it:
+
+  curl             export CURL_CA_BUNDLE=$CA        or: curl --cacert $CA …
+  Python requests  export REQUESTS_CA_BUNDLE=$CA
+  Node             export NODE_EXTRA_CA_CERTS=$CA   (beside the roots that it has)
+  Go               export SSL_CERT_FILE=$CA
+  Ruby             export SSL_CERT_FILE=$CA
+  PHP              php -d curl.cainfo=$CA -d openssl.cafile=$CA …   (or in php.ini)
+  Java             keytool -importcert -noprompt -cacerts -storepass changeit -alias egret -file $CA
+  wget, Perl       export SSL_CERT_FILE=$CA
+  Debian, all      cp $CA /usr/local/share/ca-certificates/egret.crt && update-ca-certificates
+
+All but Node, Java and Debian's store then trust this CA only: right for a sender whose every request is
+intercepted, and otherwise a reason to use Debian's store, which Go, Ruby, PHP, curl, wget and Perl read by
+themselves, and Python requests with REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt.
+)";
+
+std::string how_to_trust(const std::string& path) {
+  std::string text(kHowToTrust);
+  for (size_t at = text.find("$CA"); at != std::string::npos; at = text.find("$CA", at)) {
+    text.replace(at, 3, path);
+    at += path.size();
+  }
+  return text;
+}
+
+}  // namespace
+
+int ca_init(const CaInit& wanted) {
+  CaFiles files = wanted.files;
+  if (!find_files(files)) return kFailed;
+  tls::CaOptions options{.name = wanted.name, .days = wanted.days};
+  const std::string wrong = read_constraints(wanted, options);
+  if (!wrong.empty()) return fail(wrong);
+  const Result<policy::KeyPair> made = tls::make_ca(options, std::chrono::system_clock::now());
+  if (!made) return fail(made.error().detail);
+  std::string trouble = write_new(files.key, made->private_key.reveal(), kOwnersOnly);
+  if (!trouble.empty()) return fail(trouble);
+  trouble = write_new(files.certificate, made->certificate, kEverybodyReads);
+  if (!trouble.empty()) {
+    unlink(files.key.c_str());  // made a moment ago: a key without its certificate is of no use
+    return fail(trouble);
+  }
+  const Result<tls::Description> ca = tls::describe_ca(made->certificate);
+  if (!ca) return fail(ca.error().detail);
+  std::cout << "Made the CA " << files.certificate << ", its key " << files.key
+            << " (keep it to Egret).\n";
+  print(*ca);
+  std::cout
+      << "\nNext: name both in `interception`, set `connect: intercept` in a rule, and let the\n"
+         "senders trust it: egret ca show --certificate "
+      << files.certificate << "\n";
+  return 0;
+}
+
+int ca_show(const CaFiles& wanted) {
+  CaFiles files = wanted;
+  if (!find_files(files)) return kFailed;
+  std::string error;
+  const auto text = config::read_whole(files.certificate, kMostCertificate, error);
+  if (!text) return fail(error + "; egret ca init makes one");
+  const Result<tls::Description> ca = tls::describe_ca(*text);
+  if (!ca) return fail(files.certificate + ": " + ca.error().detail);
+  std::error_code ignored;
+  const std::string path = std::filesystem::absolute(files.certificate, ignored).string();
+  std::cout << path << "\n";
+  print(*ca);
+  std::cout << "\n" << how_to_trust(path);
+  return 0;
+}
+
+}  // namespace egret::commands
