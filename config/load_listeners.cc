@@ -30,17 +30,18 @@ bool is_loopback(const policy::Address& address) {
   return v4.contains(address) || v6.contains(address);
 }
 
-// The kernel gives each port 0 a port of its own.
+// Listeners are known by their address, so two with port 0 are the same one too.
 bool same_place(const ListenAddress& a, const ListenAddress& b) {
   if (!a.endpoint || !b.endpoint) return a.unix_path == b.unix_path && !a.endpoint && !b.endpoint;
-  return a.endpoint == b.endpoint && a.endpoint->port != 0;
+  return a.endpoint == b.endpoint;
 }
 
 // A wildcard takes the other's connections; `::` takes IPv4 too where the kernel maps it.
 bool overlap(const ListenAddress& a, const ListenAddress& b) {
+  // The kernel gives each port 0 a port of its own.
+  if (a.endpoint && a.endpoint->port == 0) return false;
   if (same_place(a, b)) return true;
   if (!a.endpoint || !b.endpoint || a.endpoint->port != b.endpoint->port) return false;
-  if (a.endpoint->port == 0) return false;
   const auto takes = [](const policy::Address& wide, const policy::Address& other) {
     return is_wildcard(wide) && (!wide.is_v4() || other.is_v4());
   };

@@ -117,7 +117,12 @@ std::optional<Failure> refuse_method(const Rule& rule, const Ask& ask, Trace* tr
 void settle_scheme(const Rule& rule, const Ask& ask, Verdict& verdict, Trace* trace) {
   verdict.scheme = ask.scheme;
   verdict.port = ask.port;
-  if (ask.connect || ask.scheme == Scheme::https || rule.scheme != SchemeMode::https) return;
+  if (!ask.connect && ask.scheme == Scheme::https) {
+    add_step(trace, "scheme", "ok",
+             [&] { return "https: the certificate must be for " + ask.host->text; });
+    return;
+  }
+  if (ask.connect || rule.scheme != SchemeMode::https) return;
   verdict.scheme = Scheme::https;
   if (ask.port == default_port(Scheme::http)) verdict.port = default_port(Scheme::https);
   add_step(trace, "scheme", "ok",

@@ -48,6 +48,7 @@ struct SenderConnection {
   // Once a CONNECT is intercepted: what it carries, in the place of the outer stream.
   std::unique_ptr<tls::TlsStream> inner = {};
   std::optional<Inside> inside = {};
+  bool inner_used = false;  // something has come through it
   [[nodiscard]] net::Stream& stream() const { return inner ? *inner : outer; }
 };
 

@@ -118,6 +118,15 @@ async::Task<bool> refuse_unread(Services& services, SenderConnection& sender) {
   co_return false;
 }
 
+// Some senders look at the certificate only when the handshake is done, and then just go.
+void note_unused(Services& services, const SenderConnection& sender) {
+  Failure failure{Reason::interception_refused,
+                  "The sender left the intercepted tunnel to " +
+                      sender.inside->authority.to_string() +
+                      " without a request: perhaps it does not trust Egret's CA (egret ca show)."};
+  const RefusedHead refused(services, *sender.listener, std::move(failure));
+}
+
 Duration patience(const Services& services) {
   return services.policy->judge.defaults().timeouts.idle;
 }
@@ -132,7 +141,11 @@ async::Task<bool> serve_burst(Services& services, SenderConnection& sender) {
   Buffer in = std::move(*taken);
   const net::Io first = sender.stream().read_now(in.space());
   if (first.status == net::Io::Status::blocked) co_return true;
-  if (!first.ok()) co_return false;
+  if (!first.ok()) {
+    if (sender.inner && !sender.inner_used) note_unused(services, sender);
+    co_return false;
+  }
+  sender.inner_used = sender.inner != nullptr;
   in.commit(first.bytes);
   After after = After::keep;
   while (after == After::keep && !in.empty()) {
@@ -237,7 +250,8 @@ async::Task<void> serve(Services& services, Sessions& sessions, ConnectionSlot s
   bool begun = !preface.needed(services);
   if (!begun) {
     member.idle(*preface.stream);
-    const Deadline until = deadline_after(now(), patience(services));
+    const policy::Timeouts& timeouts = services.policy->judge.defaults().timeouts;
+    const Deadline until = deadline_after(now(), std::min(timeouts.idle, timeouts.tls));
     const bool came = co_await preface.stream->readable(until);
     member.busy();
     if (!came || services.draining || member.ended()) co_return;

@@ -107,7 +107,8 @@ constexpr std::string_view kHowToTrust =
   Ruby             export SSL_CERT_FILE=$CA
   PHP              php -d curl.cainfo=$CA -d openssl.cafile=$CA …   (or in php.ini)
   Java             keytool -importcert -noprompt -cacerts -storepass changeit -alias egret -file $CA
-  wget, Perl       export SSL_CERT_FILE=$CA
+  wget             wget --ca-certificate=$CA …
+  Perl LWP         export PERL_LWP_SSL_CA_FILE=$CA
   Debian, all      cp $CA /usr/local/share/ca-certificates/egret.crt && update-ca-certificates
 
 All but Node, Java and Debian's store then trust this CA only: right for a sender whose every request is

@@ -154,10 +154,10 @@ class InsideTest(InterceptionCase):
         self.lines = len(self.egret.access())
         self.got = len(self.receiver.requests)
 
-    def reason_of_the_tunnel(self):
-        """Of the first line that is written from now on."""
-        return support.wait_until(lambda: [line["reason"] for line in self.egret.access()[self.lines:] if line["reason"]],
-                                  what="a line with a reason")[0]
+    def assert_the_tunnel_ended(self, *reasons):
+        """With one of them. Lines of the test before may come later than its end."""
+        support.wait_until(lambda: [line for line in self.egret.access()[self.lines:] if line["reason"] in reasons],
+                           what=f"a line with one of {reasons}")
 
     def test_an_answer_says_who_was_in_between(self):
         answer = self.tunnel().inside("/hook", self.authority)
@@ -220,7 +220,7 @@ class InsideTest(InterceptionCase):
         try:
             self.assertIsNone(self.tunnel(alpn=["h2"]).sock.selected_alpn_protocol())
         except ssl.SSLError as error:
-            self.assertIn("ALERT_NO_APPLICATION_PROTOCOL", str(error))
+            self.assertIn("no application protocol", str(error).lower().replace("_", " "))
 
     def test_the_certificate_is_for_the_host_alone_and_made_once(self):
         first, second = (self.tunnel().sock for _ in range(2))
@@ -238,13 +238,13 @@ class InsideTest(InterceptionCase):
         for authority in (self.authority, f"127.0.0.1:{self.receiver.port}"):
             with self.subTest(authority), self.assertRaises(OSError):
                 self.tunnel(authority, "other.example")
-            self.assertIn(self.reason_of_the_tunnel(), ("tunnel_sni_mismatch", "sender_tls_failed"))
+            self.assert_the_tunnel_ended("tunnel_sni_mismatch", "sender_tls_failed")
         self.assertEqual(len(self.receiver.requests), self.got)
 
     def test_a_sender_that_does_not_trust_it(self):
         with self.assertRaises(ssl.SSLCertVerificationError):
             tls_support.through_tunnel(self.egret, self.authority, tls_support.client_context(pki.issue(None, "a stranger", ca=True)), HOST)
-        self.assertEqual(self.reason_of_the_tunnel(), "interception_refused")
+        self.assert_the_tunnel_ended("interception_refused")
         self.assertEqual(len(self.receiver.requests), self.got)
 
     def test_what_is_not_tls(self):
@@ -252,7 +252,7 @@ class InsideTest(InterceptionCase):
             self.assertEqual(sender.connect(self.authority).status, 200)
             sender.send(f"POST /hook HTTP/1.1\r\nHost: {self.authority}\r\nContent-Length: 0\r\n\r\n")
             self.assertNotIn(b"thanks", sender.read_to_end())
-        self.assertIn(self.reason_of_the_tunnel(), ("sender_tls_failed", "tunnel_not_tls"))
+        self.assert_the_tunnel_ended("sender_tls_failed", "tunnel_not_tls")
         self.assertEqual(len(self.receiver.requests), self.got)
 
     def test_connect_itself_is_judged(self):

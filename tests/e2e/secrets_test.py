@@ -69,7 +69,7 @@ class SecretsTest(unittest.TestCase):
         return (
             f"admin: {{address: 127.0.0.1:0, token: {{file: {f}/admin}}}}\nlog: {{level: debug}}\n"
             f"listeners:\n  - {{address: 127.0.0.1:0}}\n"
-            f"  - {{address: 127.0.0.1:0, tls: {{certificate: {f}/listener.crt, private_key: {f}/listener.key, client_ca: {f}/clients.pem,"
+            f"  - {{address: 127.0.0.2:0, tls: {{certificate: {f}/listener.crt, private_key: {f}/listener.key, client_ca: {f}/clients.pem,"
             " client_certificate: optional}}\n"
             f"interception: {{ca_certificate: {f}/ca.crt, ca_key: {f}/ca.key}}\n"
             f"senders:\n  - {{name: sender, credentials: {{username: sender, password: {{file: {f}/sender}}}}}}\n"

@@ -158,8 +158,8 @@ def drain(tls):
 
 def say_goodbye(tls):
     """close_notify, without waiting for the other's."""
-    tls.setblocking(False)
     with contextlib.suppress(OSError, ValueError):
+        tls.setblocking(False)
         tls.unwrap()
 
 
