@@ -5,6 +5,7 @@
 #   --connections N   idle connections (10000, or what the limit of open files allows)
 #   --without NAME    leave one out: relay haproxy nginx squid egret; may be repeated
 #   --output FILE     where the table goes (bench/results.md)
+#   --https           a request by https beside one by http instead; takes --rounds and --seconds
 #   --micro           the Google Benchmark programs instead
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -26,4 +27,8 @@ case " $* " in *" --without egret "* | *" --without=egret "*) ;; *)
   cmake --build --preset release -j "$(nproc)"
   ;;
 esac
+if [ "${1:-}" = --https ]; then
+  shift
+  exec python3 bench/https.py "$@"
+fi
 exec python3 bench/side_by_side.py "$@"

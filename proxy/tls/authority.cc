@@ -139,12 +139,26 @@ Result<std::shared_ptr<Authority>> Authority::load(const policy::KeyPair& ca) {
     return failed("a leaf key");
   }
   X509_STORE_set_flags(trust.get(), X509_V_FLAG_PARTIAL_CHAIN);
-  return std::shared_ptr<Authority>(
-      new Authority(std::move(certificate), std::move(key), std::move(leaf_key), std::move(trust)));
+  // A root is not sent: whoever trusts it has it, and to read it costs a sender as much as a leaf.
+  Chain chain;
+  if (X509_self_signed(certificate.get(), 0) != 1) {
+    chain.reset(sk_X509_new_null());
+    X509_up_ref(certificate.get());
+    sk_X509_push(chain.get(), certificate.get());
+    while (X509* next =
+               PEM_read_bio_X509(certificate_text.get(), nullptr, no_passphrase, nullptr)) {
+      sk_X509_push(chain.get(), next);
+    }
+    ERR_clear_error();
+  }
+  return std::shared_ptr<Authority>(new Authority(std::move(certificate), std::move(chain),
+                                                  std::move(key), std::move(leaf_key),
+                                                  std::move(trust)));
 }
 
-Authority::Authority(Certificate certificate, Key ca_key, Key leaf_key, Store trust)
+Authority::Authority(Certificate certificate, Chain chain, Key ca_key, Key leaf_key, Store trust)
     : certificate_(std::move(certificate)),
+      chain_(std::move(chain)),
       ca_key_(std::move(ca_key)),
       leaf_key_(std::move(leaf_key)),
       trust_(std::move(trust)) {}
@@ -154,7 +168,7 @@ Result<Leaf> Authority::leaf(const policy::Host& host, WallTime now) {
   if (found != by_host_.end() && now < found->second->renew) {
     ++cached_;
     kept_.splice(kept_.begin(), kept_, found->second);
-    return Leaf{kept_.front().certificate.get(), leaf_key_.get(), certificate_.get()};
+    return Leaf{kept_.front().certificate.get(), leaf_key_.get(), chain_.get()};
   }
   Result<Kept> made = mint(host, now);
   if (!made) return Unexpected(std::move(made.error()));
@@ -168,7 +182,7 @@ Result<Leaf> Authority::leaf(const policy::Host& host, WallTime now) {
   }
   kept_.push_front(std::move(*made));
   by_host_.emplace(kept_.front().host, kept_.begin());
-  return Leaf{kept_.front().certificate.get(), leaf_key_.get(), certificate_.get()};
+  return Leaf{kept_.front().certificate.get(), leaf_key_.get(), chain_.get()};
 }
 
 Result<Authority::Kept> Authority::mint(const policy::Host& host, WallTime now) {

@@ -32,13 +32,15 @@ Result<policy::KeyPair> make_ca(const CaOptions& options, WallTime now);
 struct Leaf {
   X509* certificate;
   EVP_PKEY* key;
-  X509* issuer;
+  STACK_OF(X509) * issuers;  // between it and the root, which senders have; null: none
 };
 
 // Authority makes the certificates that intercepted senders see. One key for all of them, made at
 // the start: they differ in the name only, and a key a host would cost more than the handshake.
 //   One thread: a worker's.
 class Authority {
+  static void free_chain(STACK_OF(X509) * chain) { sk_X509_pop_free(chain, X509_free); }
+
  public:
   static constexpr size_t kMostLeafs = 2048;  // about 2 KiB each
   static constexpr Duration kLife = std::chrono::hours(24);
@@ -60,11 +62,13 @@ class Authority {
     Certificate certificate;
     WallTime renew;
   };
-  Authority(Certificate certificate, Key ca_key, Key leaf_key, Store trust);
+  using Chain = std::unique_ptr<STACK_OF(X509), Freed<free_chain>>;
+  Authority(Certificate certificate, Chain chain, Key ca_key, Key leaf_key, Store trust);
   Result<Kept> mint(const policy::Host& host, WallTime now);
   Result<> check(X509* leaf, const policy::Host& host, WallTime now);
 
   Certificate certificate_;
+  Chain chain_;
   Key ca_key_;
   Key leaf_key_;
   Store trust_;

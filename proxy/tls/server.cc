@@ -147,9 +147,7 @@ std::unique_ptr<TlsStream> Server::accept_as(net::Stream& below, const policy::H
   if (!ssl) throw std::bad_alloc();
   SSL_set_accept_state(ssl.get());
   set_session_context(ssl.get(), host.text);
-  if (SSL_use_certificate(ssl.get(), leaf.certificate) != 1 ||
-      SSL_use_PrivateKey(ssl.get(), leaf.key) != 1 ||
-      SSL_add1_chain_cert(ssl.get(), leaf.issuer) != 1) {
+  if (SSL_use_cert_and_key(ssl.get(), leaf.certificate, leaf.key, leaf.issuers, 1) != 1) {
     throw std::runtime_error("a leaf certificate: " + take_error());
   }
   auto stream = std::make_unique<TlsStream>(below, std::move(ssl), TlsStream::Side::accepts);

@@ -210,7 +210,10 @@ Io TlsStream::try_read(std::span<char> buffer) {
     size_t got = 0;
     const int done = SSL_read_ex(ssl_.get(), buffer.data() + total, buffer.size() - total, &got);
     total += got;
-    if (done == 1) continue;
+    if (done == 1) {
+      if (SSL_has_pending(ssl_.get()) == 0 && early_.empty() && !below_.may_read()) break;
+      continue;
+    }
     const int error = SSL_get_error(ssl_.get(), done);
     if (error == SSL_ERROR_WANT_READ) break;
     read_waits_for_room_ = error == SSL_ERROR_WANT_WRITE;
