@@ -26,6 +26,9 @@ std::span<char> discarded() {
   return bytes;
 }
 
+// Idle for so long, a connection's TLS buffers are given back.
+constexpr Duration kRestAfter = std::chrono::seconds(1);
+
 TimePoint now() { return async::Scheduler::current().now(); }
 
 Failure head_failure(const HeadRead& read, size_t limit) {
@@ -262,8 +265,13 @@ async::Task<void> serve(Services& services, Sessions& sessions, ConnectionSlot s
                           std::move(preface.certificate_names)};
   while (!services.draining && preface.trusted(services)) {
     const Deadline until = deadline_after(now(), patience(services));
+    const Deadline soon = std::min(until, deadline_after(now(), kRestAfter));
     member.idle(sender.stream());
-    const bool came = co_await sender.stream().readable(until);
+    bool came = co_await sender.stream().readable(soon);
+    if (!came && !services.draining && !member.ended()) {
+      sender.stream().rest();
+      came = co_await sender.stream().readable(until);
+    }
     member.busy();
     if (!came) break;
     const bool stay = co_await serve_burst(services, sender);

@@ -39,7 +39,7 @@ void UpstreamPool::put(net::Connection connection, Duration idle, const Lane& la
   Stack& stack = found->second;
   if (stack.size() >= kMostPerEndpoint) return;
   const TimePoint now = async::Scheduler::current().now();
-  stack.push_back({std::move(connection.stream), now, deadline_after(now, idle)});
+  stack.push_back({std::move(connection.stream), now, deadline_after(now, idle), false});
   ++size_;
   if (!wanted_.is_set()) wanted_.set();
 }
@@ -67,6 +67,11 @@ void UpstreamPool::drop_expired(TimePoint now) {
       return idle.until <= now || !idle.stream->quiet();
     });
     size_ -= static_cast<size_t>(stack.end() - gone);
+    for (auto idle = stack.begin(); idle != gone; ++idle) {
+      if (idle->rested || now - idle->since < kSweepEvery) continue;
+      idle->rested = true;
+      idle->stream->rest();
+    }
     stack.erase(gone, stack.end());
     each = stack.empty() ? idle_.erase(each) : std::next(each);
   }

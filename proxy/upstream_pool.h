@@ -57,6 +57,7 @@ class UpstreamPool {
     std::unique_ptr<net::Stream> stream;
     TimePoint since;
     Deadline until;
+    bool rested = false;
   };
   using Stack = std::vector<Idle>;  // oldest first
   async::Task<void> expire();

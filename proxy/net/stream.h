@@ -81,6 +81,10 @@ class Stream {
   };
   void carry(Above* above) { above_ = above; }
 
+  // Gives back memory that nobody needs while nothing is to be read or written. It comes back with
+  // the next byte.
+  virtual void rest() {}
+
   // Ends a readable() wait as if its deadline had come: the loop has other plans.
   void nudge() {
     if (readable_waiter_ != nullptr) async::Scheduler::current().ready().post(*readable_waiter_);
@@ -98,7 +102,7 @@ class Stream {
   void on_perhaps_reset() { end_may_hide_ = true; }
   // No read will find out what an edge was: only then is asking the kernel worth a call.
   [[nodiscard]] bool nobody_reads() const {
-    return reader_ == nullptr && readable_waiter_ == nullptr;
+    return reader_ == nullptr && readable_waiter_ == nullptr && above_ == nullptr;
   }
   // The end is known before a read has told it: the next read need not wait for an edge.
   void note_end();

@@ -64,8 +64,7 @@ Result<std::shared_ptr<Client>> Client::make(const policy::Tls& settings,
   SSL_CTX_set_min_proto_version(made, version(settings.min_version));
   SSL_CTX_set_security_level(made, kSecurityLevel);
   SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                             SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(made, 1);  // one call a record, not two
   SSL_CTX_set_verify(made, SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_verify_depth(made, kChain);

@@ -63,8 +63,7 @@ Context make_context(const TicketKeys& tickets) {
   SSL_CTX_set_security_level(made, kSecurityLevel);
   SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                             SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(made, 1);
   SSL_CTX_set_session_cache_mode(made, SSL_SESS_CACHE_OFF);  // tickets only: no state here
   SSL_CTX_set_tlsext_ticket_keys(made, const_cast<unsigned char*>(tickets.data()),

@@ -56,6 +56,7 @@ class TlsStream final : public net::Stream, private net::Stream::Above {
   void shutdown_write() override;
   void abort_on_close() override;
   bool looks_alive() override;
+  void rest() override { SSL_free_buffers(ssl_.get()); }
   [[nodiscard]] const Failure* trouble() const override { return trouble_ ? &*trouble_ : nullptr; }
 
  private:
