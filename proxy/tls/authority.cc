@@ -5,6 +5,7 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "proxy/tls/words.h"
 
@@ -56,6 +57,12 @@ Certificate blank(EVP_PKEY* key, WallTime from, WallTime until) {
                     ASN1_TIME_set(X509_getm_notAfter(made.get()), seconds(until)) != nullptr;
   if (!good) made.reset();
   return made;
+}
+
+WallTime end_of(const X509* certificate) {
+  std::tm end{};
+  ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end);
+  return WallTime(std::chrono::seconds(timegm(&end)));
 }
 
 // RFC 5280 4.2.1.10 writes an address with its mask.
@@ -193,7 +200,8 @@ Result<Authority::Kept> Authority::mint(const policy::Host& host, WallTime now) 
   if (ASN1_TIME_compare(X509_get0_notAfter(leaf), X509_get0_notAfter(certificate_.get())) > 0) {
     X509_set1_notAfter(leaf, X509_get0_notAfter(certificate_.get()));
   }
-  const bool named = host.text.size() <= kLongestCommonName;
+  // An address in a common name would be taken for a DNS name, and judged by those constraints.
+  const bool named = !host.literal && host.text.size() <= kLongestCommonName;
   const std::string alternative =
       std::string(named ? "" : "critical,") + (host.literal ? "IP:" : "DNS:") + host.text;
   X509* issuer = certificate_.get();
@@ -209,7 +217,7 @@ Result<Authority::Kept> Authority::mint(const policy::Host& host, WallTime now) 
   if (!good) return failed("a leaf certificate");
   const Result<> checked = check(leaf, host, now);
   if (!checked) return Unexpected(checked.error());
-  return Kept{host.text, std::move(made), now + kLife * 3 / 4};
+  return Kept{host.text, std::move(made), std::min(now + kLife * 3 / 4, end_of(issuer))};
 }
 
 // As the sender will: a certificate that nobody can believe is not worth a handshake.
