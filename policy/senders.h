@@ -24,6 +24,7 @@ struct Sender {
   enum class Scheme : uint8_t { none, basic, bearer } scheme = Scheme::none;
   std::string username;  // of Basic; for `check` and `explain`, never the password
   Secret credentials;
+  bool operator==(const Sender&) const = default;
 };
 
 // What is known of a connection before its request is judged.

@@ -89,11 +89,15 @@ Result<> identify(const Policy& policy, const http::RequestHead& head, policy::C
   record.sender_label = policy.nobody;
   const policy::Senders& senders = policy.settings->senders;
   if (inside != nullptr) {
-    const policy::Sender* sender = senders.named(inside->sender);
-    // A reload may have taken the sender away, or brought senders where there were none.
-    if (sender == nullptr && !senders.all().empty()) {
+    const policy::Sender* sender = inside->sender ? senders.named(inside->sender->name) : nullptr;
+    // A reload may have taken the sender away or changed it, or brought senders where there were
+    // none.
+    const bool same =
+        inside->sender ? sender != nullptr && *sender == *inside->sender : senders.all().empty();
+    if (!same) {
       return Unexpected(Reason::sender_unknown,
-                        "The tunnel's sender is no longer in the configuration.");
+                        "The tunnel's sender is not in the configuration any more, or has changed; "
+                        "open a new tunnel.");
     }
     note_sender(policy, sender, record);
     return {};

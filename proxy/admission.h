@@ -12,7 +12,8 @@ namespace egret::proxy {
 // A connection inside an intercepted tunnel: whose it is was settled at its CONNECT.
 struct Inside {
   policy::Authority authority;
-  std::string sender;  // name; empty: anyone
+  std::optional<policy::Sender> sender;  // as it was then; nothing: anyone
+  Deadline until = kNever;               // timeouts.tunnel
 };
 
 // A request that may go on: what it asks for, in canonical form, and the rule that took it.

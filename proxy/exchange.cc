@@ -326,13 +326,12 @@ async::Task<After> Exchange::answer_failure() {
     sender_.stream().abort_on_close();
     co_return finish(After::close);
   }
+  // Closing at once would take the TLS alert with it. The CONNECT was answered with 200.
+  const bool alerted =
+      failure.reason == Reason::sender_tls_failed || failure.reason == Reason::interception_refused;
+  if (alerted) co_return finish(After::linger);
   record_.status = 0;
-  if (status(failure.reason) == 0) {
-    // Closing at once would take the TLS alert with it.
-    const bool alerted = failure.reason == Reason::sender_tls_failed ||
-                         failure.reason == Reason::interception_refused;
-    co_return finish(alerted ? After::linger : After::close);
-  }
+  if (status(failure.reason) == 0) co_return finish(After::close);
   // The connection goes on only if the sender owes nothing more of this request.
   const bool whole = head_size_ + framing_.length <= in_.size() || content_is_sent();
   // What follows a refused CONNECT may be a tunnel's first bytes: never the next request.

@@ -72,6 +72,7 @@ async::Task<Result<>> Exchange::intercept() {
   const Deadline until = pace().next();
   const net::Io put = co_await sender_.outer.write_all(pieces, until);
   if (!put.ok()) co_return Unexpected(Reason::sender_disconnected, "before the tunnel was open");
+  record_.status = 200;
   sender_.inner = ready->server->accept_as(sender_.outer, url.host, *leaf, sni_required);
   sender_.inner->preload(in_.view());
   in_.consume(in_.size());
@@ -81,8 +82,11 @@ async::Task<Result<>> Exchange::intercept() {
     sender_.inner.reset();
     co_return unwrapped;
   }
-  record_.status = 200;
-  sender_.inside.emplace(Inside{url.authority(), std::string(record_.sender)});
+  const policy::Sender* sender = policy_->settings->senders.named(record_.sender);
+  const TimePoint now = async::Scheduler::current().now();
+  sender_.inside.emplace(
+      Inside{url.authority(), std::nullopt, deadline_after(now, admission_.rule->timeouts.tunnel)});
+  if (sender != nullptr) sender_.inside->sender = *sender;
   co_return unwrapped;
 }
 

@@ -67,6 +67,9 @@ async::Task<Result<>> Preface::shake_hands(Services& services, tls::Server& serv
   std::string peer = address ? address->to_string() : "the sender";
   Result<> done = co_await secured->handshake(std::move(peer), deadline);
   if (!done && !secured->anything_came()) done = Unexpected(Reason::sender_disconnected, "");
+  if (done && !server.satisfied(*secured)) {
+    done = Unexpected(Reason::sender_tls_failed, "No client certificate was presented.");
+  }
   if (done) {
     ++(secured->resumed() ? services.metrics.sender_tls_resumed : services.metrics.sender_tls_full);
     certificate_names = tls::client_names(*secured);

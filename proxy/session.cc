@@ -264,7 +264,9 @@ async::Task<void> serve(Services& services, Sessions& sessions, ConnectionSlot s
   SenderConnection sender{*preface.stream, preface.listener, preface.address,
                           std::move(preface.certificate_names)};
   while (!services.draining && preface.trusted(services)) {
-    const Deadline until = deadline_after(now(), patience(services));
+    Deadline until = deadline_after(now(), patience(services));
+    if (sender.inside) until = std::min(until, sender.inside->until);
+    if (now() >= until) break;
     const Deadline soon = std::min(until, deadline_after(now(), kRestAfter));
     member.idle(sender.stream());
     bool came = co_await sender.stream().readable(soon);

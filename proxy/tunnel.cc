@@ -15,7 +15,10 @@ constexpr Duration kMemoryPause = std::chrono::milliseconds(10);
 
 TimePoint now() { return async::Scheduler::current().now(); }
 
-Unexpected reset(const net::Io& io) {
+Unexpected reset(const net::Stream& stream, const net::Io& io) {
+  if (const Failure* trouble = stream.trouble()) {
+    return Unexpected(Reason::tunnel_reset, trouble->detail);
+  }
   return Unexpected(Reason::tunnel_reset, std::strerror(io.error));
 }
 
@@ -92,7 +95,7 @@ async::Task<Result<>> Tunnel::carry(Way& way) {
     const net::Io got = way.from.read_now(buffer.space());
     if (got.status == net::Io::Status::blocked) continue;
     if (got.status == net::Io::Status::closed) break;
-    if (!got.ok()) co_return reset(got);
+    if (!got.ok()) co_return reset(way.from, got);
     buffer.commit(got.bytes);
     Result<> moved = co_await move_on(way, buffer);
     if (!moved) co_return moved;
@@ -109,7 +112,7 @@ async::Task<Result<>> Tunnel::move_on(Way& way, Buffer& buffer) {
   const net::Io put = co_await way.to.write_all(pieces, until);
   way.bytes += put.bytes;
   if (put.status == net::Io::Status::timed_out) co_return Unexpected(time_is_up());
-  if (!put.ok()) co_return reset(put);
+  if (!put.ok()) co_return reset(way.to, put);
   last_moved_ = now();
   buffer.consume(buffer.size());
   co_return Result<>();

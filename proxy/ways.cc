@@ -23,9 +23,9 @@ Ways::Ways(const config::Settings& settings, const TlsRoots& roots) {
       const tls::ClientCertificates clients{.ca = listener.tls->client_ca,
                                             .crl = listener.tls->crl,
                                             .required = listener.tls->client_certificate_required};
-      server =
-          or_throw(tls::Server::for_listener(listener.tls->certificate, clients, roots.tickets),
-                   "listener " + listener.address.name);
+      server = or_throw(tls::Server::for_listener(listener.address.name, listener.tls->certificate,
+                                                  clients, roots.tickets),
+                        "listener " + listener.address.name);
     }
     listeners_.push_back({listener, std::move(server)});
   }

@@ -34,13 +34,11 @@ policy::Tls trusting() {
 // What an Egret is set to, without Egret.
 tls::Context bare_client() {
   tls::Context context(SSL_CTX_new(TLS_client_method()));
-  require(tls::add_certificates(SSL_CTX_get_cert_store(context.get()),
-                                TestCa::get().certificate())
+  require(tls::add_certificates(SSL_CTX_get_cert_store(context.get()), TestCa::get().certificate())
               .has_value(),
           "trust");
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
-  SSL_CTX_set_session_cache_mode(context.get(),
-                                 SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context.get(), [](SSL* ssl, SSL_SESSION* session) {
     static_cast<tls::Session*>(SSL_get_app_data(ssl))->reset(session);
     return 1;
@@ -73,7 +71,8 @@ void bare_handshake(SSL_CTX* client, SSL_CTX* server, tls::Session& session) {
   SSL_set1_host(a.get(), std::string(kHost).c_str());
   SSL_set_app_data(a.get(), &session);
   if (session) SSL_set_session(a.get(), session.get());
-  for (int i = 0; i < 8 && (!SSL_is_init_finished(a.get()) || !SSL_is_init_finished(b.get())); ++i) {
+  for (int i = 0; i < 8 && (!SSL_is_init_finished(a.get()) || !SSL_is_init_finished(b.get()));
+       ++i) {
     SSL_do_handshake(a.get());
     SSL_do_handshake(b.get());
   }
@@ -155,12 +154,12 @@ void intercepted(benchmark::State& state, bool looked_up) {
   auto authority = *tls::Authority::load(TestCa::get().pair());
   const WallTime now = std::chrono::system_clock::now();
   const auto server = tls::Server::for_interception(tls::make_ticket_keys());
-  const tls::Leaf fixed = *authority->leaf(name, now);
+  tls::Leaf leaf = std::move(*authority->leaf(name, now));
   auto client = *tls::Client::make(trusting(), tls::Trust::nobody());
   uint16_t port = 1;
   for (auto _ : state) {
     if (++port > 2 * tls::Client::kMostDestinations) port = 1;
-    const tls::Leaf leaf = looked_up ? *authority->leaf(name, now) : fixed;
+    if (looked_up) leaf = std::move(*authority->leaf(name, now));
     egret_handshake(loop, *client, *server, leaf, name, port);
   }
 }

@@ -8,6 +8,7 @@ using async::Scheduler;
 
 void Stream::on_readable() {
   maybe_readable_ = true;
+  reads_held_ = false;
   if (above_ != nullptr) {
     above_->below_readable();
     return;

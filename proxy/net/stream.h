@@ -64,7 +64,9 @@ class Stream {
   // harmless direction. True when readable, false when the deadline came first.
   Readable readable(Deadline deadline);
   // A read may find something, as far as is known without a call.
-  [[nodiscard]] bool may_read() const { return maybe_readable_ || peer_closed_ || end_may_hide_; }
+  [[nodiscard]] bool may_read() const {
+    return !reads_held_ && (maybe_readable_ || peer_closed_ || end_may_hide_);
+  }
   // Why a read or write has `failed`, when more is known than an errno; else null.
   [[nodiscard]] virtual const Failure* trouble() const { return nullptr; }
 
@@ -104,6 +106,8 @@ class Stream {
   [[nodiscard]] bool nobody_reads() const {
     return reader_ == nullptr && readable_waiter_ == nullptr && above_ == nullptr;
   }
+  // Nothing can be read, whatever is known, until on_readable() says so again.
+  void hold_reads() { reads_held_ = true; }
   // The end is known before a read has told it: the next read need not wait for an edge.
   void note_end();
 
@@ -118,6 +122,7 @@ class Stream {
   // A reset may stand behind the short read that emptied the socket, its edge being used up. So the
   // next read tries before it waits; a write that succeeds meanwhile proves that there was none.
   bool end_may_hide_ = false;
+  bool reads_held_ = false;
   Above* above_ = nullptr;
 };
 

@@ -20,6 +20,12 @@ Unexpected failed(std::string_view what) {
   return Unexpected(Reason::internal_error, std::string(what) + ": " + take_error());
 }
 
+// Some keys sign by a digest of their own.
+const EVP_MD* digest_for(const EVP_PKEY* key) {
+  const bool own = EVP_PKEY_is_a(key, "ED25519") == 1 || EVP_PKEY_is_a(key, "ED448") == 1;
+  return own ? nullptr : EVP_sha256();
+}
+
 Key make_key() { return Key(EVP_EC_gen("P-256")); }
 
 time_t seconds(WallTime time) {
@@ -175,7 +181,7 @@ Result<Leaf> Authority::leaf(const policy::Host& host, WallTime now) {
   if (found != by_host_.end() && now < found->second->renew) {
     ++cached_;
     kept_.splice(kept_.begin(), kept_, found->second);
-    return Leaf{kept_.front().certificate.get(), leaf_key_.get(), chain_.get()};
+    return present(kept_.front().certificate.get());
   }
   Result<Kept> made = mint(host, now);
   if (!made) return Unexpected(std::move(made.error()));
@@ -189,7 +195,13 @@ Result<Leaf> Authority::leaf(const policy::Host& host, WallTime now) {
   }
   kept_.push_front(std::move(*made));
   by_host_.emplace(kept_.front().host, kept_.begin());
-  return Leaf{kept_.front().certificate.get(), leaf_key_.get(), chain_.get()};
+  return present(kept_.front().certificate.get());
+}
+
+Leaf Authority::present(X509* certificate) {
+  X509_up_ref(certificate);
+  EVP_PKEY_up_ref(leaf_key_.get());
+  return {Certificate(certificate), Key(leaf_key_.get()), chain_.get()};
 }
 
 Result<Authority::Kept> Authority::mint(const policy::Host& host, WallTime now) {
@@ -213,7 +225,7 @@ Result<Authority::Kept> Authority::mint(const policy::Host& host, WallTime now) 
                     add_extension(leaf, issuer, NID_subject_alt_name, alternative) &&
                     add_extension(leaf, issuer, NID_subject_key_identifier, "hash") &&
                     add_extension(leaf, issuer, NID_authority_key_identifier, "keyid") &&
-                    X509_sign(leaf, ca_key_.get(), EVP_sha256()) > 0;
+                    X509_sign(leaf, ca_key_.get(), digest_for(ca_key_.get())) > 0;
   if (!good) return failed("a leaf certificate");
   const Result<> checked = check(leaf, host, now);
   if (!checked) return Unexpected(checked.error());

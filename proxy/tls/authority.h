@@ -28,10 +28,11 @@ struct CaOptions {
 // internal_error.
 Result<policy::KeyPair> make_ca(const CaOptions& options, WallTime now);
 
-// A certificate for one host, with what goes with it. Valid until the Authority makes the next.
+// A certificate for one host, with what goes with it.
 struct Leaf {
-  X509* certificate;
-  EVP_PKEY* key;
+  Certificate certificate;
+  Key key;
+  // The authority's, which must outlive this.
   STACK_OF(X509) * issuers;  // between it and the root, which senders have; null: none
 };
 
@@ -57,6 +58,7 @@ class Authority {
   [[nodiscard]] uint64_t cached() const { return cached_; }
 
  private:
+  Leaf present(X509* certificate);
   struct Kept {
     std::string host;
     Certificate certificate;

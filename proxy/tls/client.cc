@@ -4,6 +4,8 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <ctime>
+#include <stdexcept>
 
 #include "proxy/tls/words.h"
 
@@ -27,6 +29,17 @@ policy::Pin pin_of(const X509* certificate) {
   if (size > 0) SHA256(der, static_cast<size_t>(size), pin.data());
   OPENSSL_free(der);
   return pin;
+}
+
+// Until when the certificate that was just verified is to be believed.
+time_t believe(const SSL* ssl) {
+  const time_t most = time(nullptr) + Client::kBelieved;
+  const X509* certificate = SSL_get0_peer_certificate(ssl);
+  std::tm end{};
+  if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1) {
+    return 0;
+  }
+  return std::min(most, timegm(&end));
 }
 
 Result<> trust_as_told(SSL_CTX* context, const policy::Tls& settings, const Trust& trust) {
@@ -63,6 +76,9 @@ Result<std::shared_ptr<Client>> Client::make(const policy::Tls& settings,
   SSL_CTX* made = context.get();
   SSL_CTX_set_min_proto_version(made, version(settings.min_version));
   SSL_CTX_set_security_level(made, kSecurityLevel);
+  // No finite-field groups, whose size the destination would choose; AEAD only.
+  SSL_CTX_set_cipher_list(made, kCiphers);
+  SSL_CTX_set_max_cert_list(made, Client::kLargestChain);
   SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(made, 1);  // one call a record, not two
@@ -102,19 +118,23 @@ std::unique_ptr<TlsStream> Client::connect(std::unique_ptr<net::Stream> below,
   if (!ssl) throw std::bad_alloc();
   SSL* made = ssl.get();
   SSL_set_connect_state(made);
+  bool named = false;
   if (host.literal) {
-    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(made), host.text.c_str());
+    named = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(made), host.text.c_str()) == 1;
   } else {
     SSL_set_hostflags(made,
                       X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    SSL_set1_host(made, host.text.c_str());
-    SSL_set_tlsext_host_name(made, host.text.c_str());
+    named = SSL_set1_host(made, host.text.c_str()) == 1 &&
+            SSL_set_tlsext_host_name(made, host.text.c_str()) == 1;
   }
+  if (!named) throw std::runtime_error("a name to verify: " + take_error());
   std::string key = host.text + ":" + std::to_string(port);
-  if (const Session session = take_session(key)) SSL_set_session(made, session.get());
+  const Kept kept = take_session(key);
+  if (kept.session) SSL_set_session(made, kept.session.get());
   auto stream =
       std::make_unique<TlsStream>(std::move(below), std::move(ssl), TlsStream::Side::connects);
   stream->findings().session_key = std::move(key);
+  stream->findings().believed_until = kept.until;
   return stream;
 }
 
@@ -139,11 +159,14 @@ int Client::on_chain(X509_STORE_CTX* chain, void* client) {
 int Client::on_session(SSL* ssl, SSL_SESSION* session) {
   auto* client = static_cast<Client*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
   if (client == nullptr) return 0;
-  client->keep(TlsStream::of(ssl).findings().session_key, Session(session));
+  if (i2d_SSL_SESSION(session, nullptr) > kLargestSession) return 0;
+  const TlsStream::Findings& findings = TlsStream::of(ssl).findings();
+  const time_t until = SSL_session_reused(ssl) == 1 ? findings.believed_until : believe(ssl);
+  client->keep(findings.session_key, {Session(session), until});
   return 1;
 }
 
-void Client::keep(const std::string& key, Session session) {
+void Client::keep(const std::string& key, Kept kept) {
   auto found = by_key_.find(key);
   if (found == by_key_.end()) {
     if (destinations_.size() >= kMostDestinations) {
@@ -154,31 +177,31 @@ void Client::keep(const std::string& key, Session session) {
     found = by_key_.emplace(destinations_.front().key, destinations_.begin()).first;
   }
   destinations_.splice(destinations_.begin(), destinations_, found->second);
-  std::deque<Session>& sessions = found->second->sessions;
-  sessions.push_back(std::move(session));
+  std::deque<Kept>& sessions = found->second->sessions;
+  sessions.push_back(std::move(kept));
   if (sessions.size() > kMostSessions) sessions.pop_front();
 }
 
-Session Client::take_session(const std::string& key) {
+Client::Kept Client::take_session(const std::string& key) {
   const auto found = by_key_.find(key);
-  if (found == by_key_.end()) return nullptr;
-  std::deque<Session>& sessions = found->second->sessions;
+  if (found == by_key_.end()) return {nullptr, 0};
+  std::deque<Kept>& sessions = found->second->sessions;
   while (!sessions.empty()) {
-    SSL_SESSION* newest = sessions.back().get();
-    if (SSL_SESSION_is_resumable(newest) != 1) {
+    Kept& newest = sessions.back();
+    if (SSL_SESSION_is_resumable(newest.session.get()) != 1 || time(nullptr) >= newest.until) {
       sessions.pop_back();
       continue;
     }
     // RFC 8446 C.4: a ticket is used once, so that nobody can tell two connections to be one's.
-    if (SSL_SESSION_get_protocol_version(newest) >= TLS1_3_VERSION) {
-      Session once = std::move(sessions.back());
+    if (SSL_SESSION_get_protocol_version(newest.session.get()) >= TLS1_3_VERSION) {
+      Kept once = std::move(newest);
       sessions.pop_back();
       return once;
     }
-    SSL_SESSION_up_ref(newest);
-    return Session(newest);
+    SSL_SESSION_up_ref(newest.session.get());
+    return {Session(newest.session.get()), newest.until};
   }
-  return nullptr;
+  return {nullptr, 0};
 }
 
 }  // namespace egret::tls

@@ -19,9 +19,13 @@ namespace egret::tls {
 //   One thread: a worker's.
 class Client {
  public:
-  static constexpr size_t kMostDestinations = 1000;  // whose sessions are kept; about 4 KiB each
+  static constexpr size_t kMostDestinations = 1000;  // whose sessions are kept
   static constexpr size_t kMostSessions = 4;         // of one destination: tickets are used once
-  static constexpr int kChain = 10;                  // issuers at most between leaf and root
+  static constexpr int kLargestSession = 8 << 10;    // bytes, as OpenSSL would store it
+  static constexpr long kLargestChain = 32 << 10;    // bytes of a destination's certificates
+  // A verdict about a certificate is believed for so long at most, however often it is resumed.
+  static constexpr time_t kBelieved = 24 * 3600;  // seconds
+  static constexpr int kChain = 10;               // issuers at most between leaf and root
 
   // `trust` is used where the settings name no CA. Errors: internal_error (the PEM was checked
   // when the configuration was read).
@@ -35,13 +39,17 @@ class Client {
   [[nodiscard]] bool presents_certificate() const { return presents_certificate_; }
 
  private:
+  struct Kept {
+    Session session;
+    time_t until;  // of what was verified
+  };
   struct Destination {
     std::string key;
-    std::deque<Session> sessions;  // oldest first
+    std::deque<Kept> sessions;  // oldest first
   };
   Client(Context context, const policy::Tls& settings, std::shared_ptr<const Trust> trust);
-  Session take_session(const std::string& key);
-  void keep(const std::string& key, Session session);
+  Kept take_session(const std::string& key);
+  void keep(const std::string& key, Kept kept);
   static int on_session(SSL* ssl, SSL_SESSION* session);
   static int on_chain(X509_STORE_CTX* chain, void* client);
 

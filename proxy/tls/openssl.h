@@ -28,6 +28,9 @@ using Ssl = std::unique_ptr<SSL, Freed<SSL_free>>;
 using Store = std::unique_ptr<X509_STORE, Freed<X509_STORE_free>>;
 using StoreContext = std::unique_ptr<X509_STORE_CTX, Freed<X509_STORE_CTX_free>>;
 
+// Of TLS 1.2; 1.3 has none but such: ephemeral elliptic curves, authenticated encryption.
+inline constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
 // Reads PEM text that `text` must outlive.
 inline Bio reading(std::string_view text) {
   return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));

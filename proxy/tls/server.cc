@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view kHttp11 = "\x08http/1.1";  // RFC 7301 3.1
 constexpr int kSecurityLevel = 2;                     // NIST SP 800-57: 112 bits
 constexpr int kChain = 10;
+constexpr long kLargestChain = 32 << 10;  // bytes of a sender's certificates
 
 // Our one protocol, or no_application_protocol (RFC 7301 3.2).
 int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* size, const unsigned char* offered,
@@ -61,6 +62,8 @@ Context make_context(const TicketKeys& tickets) {
   SSL_CTX* made = context.get();
   SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION);
   SSL_CTX_set_security_level(made, kSecurityLevel);
+  SSL_CTX_set_cipher_list(made, kCiphers);
+  SSL_CTX_set_max_cert_list(made, kLargestChain);
   SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -99,7 +102,8 @@ TicketKeys make_ticket_keys() {
   return keys;
 }
 
-Result<std::shared_ptr<Server>> Server::for_listener(const policy::KeyPair& certificate,
+Result<std::shared_ptr<Server>> Server::for_listener(std::string_view name,
+                                                     const policy::KeyPair& certificate,
                                                      const ClientCertificates& clients,
                                                      const TicketKeys& tickets) {
   Context context = make_context(tickets);
@@ -125,18 +129,26 @@ Result<std::shared_ptr<Server>> Server::for_listener(const policy::KeyPair& cert
   }
   ERR_clear_error();
   if (!ready) return Unexpected(std::move(ready.error()));
-  return std::shared_ptr<Server>(new Server(std::move(context)));
+  const bool required = !clients.ca.empty() && clients.required;
+  // What a session was verified by is part of what it is for.
+  std::string purpose = "listener";
+  for (const std::string_view part :
+       {name, clients.ca, clients.crl, std::string_view(required ? "required" : "optional")}) {
+    purpose += '\0' + std::to_string(part.size()) + ':';
+    purpose += part;
+  }
+  return std::shared_ptr<Server>(new Server(std::move(context), std::move(purpose), required));
 }
 
 std::shared_ptr<Server> Server::for_interception(const TicketKeys& tickets) {
-  return std::shared_ptr<Server>(new Server(make_context(tickets)));
+  return std::shared_ptr<Server>(new Server(make_context(tickets), "tunnel", false));
 }
 
 std::unique_ptr<TlsStream> Server::accept(std::unique_ptr<net::Stream> below) {
   Ssl ssl(SSL_new(context_.get()));
   if (!ssl) throw std::bad_alloc();
   SSL_set_accept_state(ssl.get());
-  set_session_context(ssl.get(), "listener");
+  set_session_context(ssl.get(), purpose_);
   return std::make_unique<TlsStream>(std::move(below), std::move(ssl), TlsStream::Side::accepts);
 }
 
@@ -145,8 +157,9 @@ std::unique_ptr<TlsStream> Server::accept_as(net::Stream& below, const policy::H
   Ssl ssl(SSL_new(context_.get()));
   if (!ssl) throw std::bad_alloc();
   SSL_set_accept_state(ssl.get());
-  set_session_context(ssl.get(), host.text);
-  if (SSL_use_cert_and_key(ssl.get(), leaf.certificate, leaf.key, leaf.issuers, 1) != 1) {
+  set_session_context(ssl.get(), purpose_ + '\0' + host.text);
+  if (SSL_use_cert_and_key(ssl.get(), leaf.certificate.get(), leaf.key.get(), leaf.issuers, 1) !=
+      1) {
     throw std::runtime_error("a leaf certificate: " + take_error());
   }
   auto stream = std::make_unique<TlsStream>(below, std::move(ssl), TlsStream::Side::accepts);
@@ -168,6 +181,7 @@ std::vector<std::string> client_names(const TlsStream& stream) {
         GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(alternatives.get(), i), &type);
     if (type == GEN_URI || type == GEN_DNS) add_name(names, static_cast<const ASN1_STRING*>(value));
   }
+  if (!names.empty()) return names;
   const X509_NAME* subject = X509_get_subject_name(certificate);
   for (int at = -1;;) {
     at = X509_NAME_get_index_by_NID(subject, NID_commonName, at);

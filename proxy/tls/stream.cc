@@ -35,8 +35,8 @@ std::string_view one_record(std::span<const iovec> pieces) {
 // Notes the fatal alerts that the peer sends.
 void on_info(const SSL* ssl, int where, int value) {
   if ((where & SSL_CB_READ_ALERT) != SSL_CB_READ_ALERT) return;
-  const int description = value & 0xFF;
-  if (description != SSL_AD_CLOSE_NOTIFY) TlsStream::of(ssl).findings().alert = description;
+  // Warnings end nothing: what does comes later, and says so itself.
+  if (value >> 8 == SSL3_AL_FATAL) TlsStream::of(ssl).findings().alert = value & 0xFF;
 }
 
 }  // namespace
@@ -46,6 +46,7 @@ struct TlsStream::Wire {
   static int read(BIO* bio, char* out, size_t size, size_t* got) {
     TlsStream& stream = *static_cast<TlsStream*>(BIO_get_data(bio));
     BIO_clear_retry_flags(bio);
+    if (stream.read_error_ != 0) return 0;
     if (!stream.early_.empty()) {
       *got = std::min(size, stream.early_.size());
       std::memcpy(out, stream.early_.data(), *got);
@@ -61,7 +62,7 @@ struct TlsStream::Wire {
     }
     if (io.status == Io::Status::blocked) return wait(bio, BIO_FLAGS_READ);
     stream.below_ended_ = io.status == Io::Status::closed;
-    stream.error_ = io.error;
+    stream.read_error_ = io.error;
     return 0;
   }
 
@@ -75,8 +76,14 @@ struct TlsStream::Wire {
       return 1;
     }
     if (io.status == Io::Status::blocked) return wait(bio, BIO_FLAGS_WRITE);
-    stream.error_ = io.error;
+    stream.write_error_ = io.error;
     return 0;
+  }
+
+  // Messages of the TLS protocol that the peer has sent.
+  static void message(int written, int, int type, const void*, size_t, SSL* ssl, void*) {
+    const bool own = type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT;
+    if (written == 0 && own) TlsStream::of(ssl).note_message();
   }
 
   static long control(BIO* bio, int command, long, void*) {
@@ -119,12 +126,22 @@ TlsStream::TlsStream(net::Stream& below, Ssl ssl, Side side)
   SSL_set_bio(ssl_.get(), bio, bio);  // which owns it
   SSL_set_app_data(ssl_.get(), this);
   SSL_set_info_callback(ssl_.get(), on_info);
+  SSL_set_msg_callback(ssl_.get(), Wire::message);
   below_.carry(this);
 }
 
 TlsStream::~TlsStream() {
-  if (established_ && !aborted_ && !trouble_) say_close();
+  if (established_ && !aborted_ && !trouble_ && !close_said_ && write_error_ == 0) say_close();
   below_.carry(nullptr);
+}
+
+// Nobody needs so many: they are there to keep this thread busy. The next read from below ends it.
+void TlsStream::note_message() {
+  if (!established_ || ++messages_ <= kMostMessages || read_error_ != 0) return;
+  read_error_ = EPROTO;
+  trouble_ =
+      Failure{side_ == Side::connects ? Reason::tls_protocol_error : Reason::sender_disconnected,
+              "TLS: too many messages without content."};
 }
 
 TlsStream& TlsStream::of(const SSL* ssl) { return *static_cast<TlsStream*>(SSL_get_app_data(ssl)); }
@@ -161,10 +178,7 @@ Failure TlsStream::handshake_failure(const std::string& peer) {
   const std::string why = take_error();
   const long fault = SSL_get_verify_result(ssl_.get());
   Failure failure{connects ? Reason::tls_protocol_error : Reason::sender_tls_failed, {}};
-  if (findings_.alert) {
-    if (connects) failure.reason = Reason::tls_alert_received;
-    failure.detail = peer + " ended TLS with the alert " + alert_name(*findings_.alert) + ".";
-  } else if (!findings_.refusal.empty()) {
+  if (!findings_.refusal.empty()) {
     failure.detail = findings_.refusal;
   } else if (fault != X509_V_OK) {
     if (connects) failure.reason = Reason::tls_certificate_error;
@@ -173,10 +187,14 @@ Failure TlsStream::handshake_failure(const std::string& peer) {
       failure.detail += " (of its issuers, number " + std::to_string(findings_.fault_depth) + ")";
     }
     failure.detail += ".";
+  } else if (findings_.alert) {
+    if (connects) failure.reason = Reason::tls_alert_received;
+    failure.detail = peer + " ended TLS with the alert " + alert_name(*findings_.alert) + ".";
   } else if (below_ended_) {
     failure.detail = peer + " closed the connection within the TLS handshake.";
-  } else if (error_ != 0) {
-    failure.detail = "TLS with " + peer + ": " + std::strerror(error_) + ".";
+  } else if (read_error_ != 0 || write_error_ != 0) {
+    const int error = read_error_ != 0 ? read_error_ : write_error_;
+    failure.detail = "TLS with " + peer + ": " + std::strerror(error) + ".";
   } else {
     failure.detail = "TLS with " + peer + ": " + why + ".";
   }
@@ -185,23 +203,23 @@ Failure TlsStream::handshake_failure(const std::string& peer) {
 }
 
 // After the handshake: an alert, a record that does not decrypt, an end that was not announced.
-Io TlsStream::fail() {
+Io TlsStream::fail(int& error) {
   const std::string why = take_error();
   if (!trouble_ && findings_.alert) {
     trouble_ =
         Failure{side_ == Side::connects ? Reason::tls_alert_received : Reason::sender_disconnected,
                 "The peer ended TLS with the alert " + alert_name(*findings_.alert) + "."};
-  } else if (!trouble_ && error_ == 0 && !below_ended_) {
+  } else if (!trouble_ && error == 0 && !below_ended_) {
     trouble_ =
         Failure{side_ == Side::connects ? Reason::tls_protocol_error : Reason::sender_disconnected,
                 "TLS: " + why + "."};
   }
-  if (error_ == 0) error_ = ECONNRESET;
-  return {.status = Io::Status::failed, .error = error_};
+  if (error == 0) error = ECONNRESET;
+  return {.status = Io::Status::failed, .error = error};
 }
 
 Io TlsStream::try_read(std::span<char> buffer) {
-  if (error_ != 0) return {.status = Io::Status::failed, .error = error_};
+  if (read_error_ != 0) return {.status = Io::Status::failed, .error = read_error_};
   size_t total = 0;
   Io end{.status = Io::Status::blocked};
   ERR_clear_error();
@@ -211,14 +229,17 @@ Io TlsStream::try_read(std::span<char> buffer) {
     const int done = SSL_read_ex(ssl_.get(), buffer.data() + total, buffer.size() - total, &got);
     total += got;
     if (done == 1) {
+      messages_ = 0;
       if (SSL_has_pending(ssl_.get()) == 0 && early_.empty() && !below_.may_read()) break;
       continue;
     }
     const int error = SSL_get_error(ssl_.get(), done);
     if (error == SSL_ERROR_WANT_READ) break;
-    read_waits_for_room_ = error == SSL_ERROR_WANT_WRITE;
-    if (read_waits_for_room_) break;
-    end = error == SSL_ERROR_ZERO_RETURN ? Io{.status = Io::Status::closed} : fail();
+    if (error == SSL_ERROR_WANT_WRITE) {
+      wait_for_room();
+      break;
+    }
+    end = error == SSL_ERROR_ZERO_RETURN ? Io{.status = Io::Status::closed} : fail(read_error_);
     if (total > 0) note_end();
     break;
   }
@@ -226,7 +247,7 @@ Io TlsStream::try_read(std::span<char> buffer) {
 }
 
 Io TlsStream::try_write(std::span<const iovec> pieces) {
-  if (error_ != 0) return {.status = Io::Status::failed, .error = error_};
+  if (write_error_ != 0) return {.status = Io::Status::failed, .error = write_error_};
   const std::string_view record = one_record(pieces);
   size_t put = 0;
   ERR_clear_error();
@@ -237,17 +258,25 @@ Io TlsStream::try_write(std::span<const iovec> pieces) {
   if (write_waits_for_bytes_ || error == SSL_ERROR_WANT_WRITE) {
     return {.status = Io::Status::blocked};
   }
-  return fail();
+  return fail(write_error_);
+}
+
+// A key update is answered before anything more is read, and there is no room for the answer.
+void TlsStream::wait_for_room() {
+  read_waits_for_room_ = true;
+  hold_reads();
 }
 
 void TlsStream::say_close() {
   ERR_clear_error();
-  closing_ = SSL_shutdown(ssl_.get()) < 0;
+  const int done = SSL_shutdown(ssl_.get());
+  closing_ = done < 0 && SSL_get_error(ssl_.get(), done) == SSL_ERROR_WANT_WRITE;
+  close_said_ = !closing_;
   ERR_clear_error();
 }
 
 void TlsStream::shutdown_write() {
-  if (established_ && error_ == 0) say_close();
+  if (established_ && write_error_ == 0 && !close_said_) say_close();
   if (!closing_) below_.shutdown_write();
 }
 
@@ -257,7 +286,7 @@ void TlsStream::abort_on_close() {
 }
 
 bool TlsStream::looks_alive() {
-  if (error_ != 0) return false;
+  if (read_error_ != 0 || write_error_ != 0) return false;
   if (SSL_has_pending(ssl_.get()) == 0 && below_.looks_alive()) return true;
   // Bytes are there: perhaps only a session ticket.
   below_readable();
@@ -275,7 +304,7 @@ void TlsStream::below_readable() {
     return;
   }
   // What is not for the reader (tickets, key updates) must not look as if it were.
-  if (error_ != 0) return;
+  if (read_error_ != 0) return;
   char byte;
   size_t got = 0;
   ERR_clear_error();
@@ -285,8 +314,10 @@ void TlsStream::below_readable() {
     on_readable();
   } else if (error == SSL_ERROR_ZERO_RETURN) {
     on_peer_closed();
-  } else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
-    fail();
+  } else if (error == SSL_ERROR_WANT_WRITE) {
+    wait_for_room();
+  } else if (error != SSL_ERROR_WANT_READ) {
+    fail(read_error_);
     on_peer_closed();
   }
   ERR_clear_error();

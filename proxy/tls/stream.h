@@ -10,6 +10,10 @@
 
 namespace egret::tls {
 
+// The peer may send so many messages of TLS itself (tickets, key updates, warnings) between two
+// pieces of content, after the handshake: OpenSSL takes any number, in one call.
+inline constexpr int kMostMessages = 32;
+
 // TlsStream is a Stream whose bytes go as TLS 1.2 or 1.3 over another.
 //   First handshake(), then reads and writes. A read gives `closed` only after close_notify: an end
 //   without it is `failed` with ECONNRESET, since what came may have been cut short (RFC 8446 6.1).
@@ -41,11 +45,12 @@ class TlsStream final : public net::Stream, private net::Stream::Above {
 
   // What OpenSSL's callbacks leave here.
   struct Findings {
-    std::optional<int> alert;  // that the peer has sent, not close_notify (RFC 8446 6)
-    int fault_depth = 0;       // of the certificate that failed a check; 0: the peer's own
-    std::string refusal;       // why a callback of ours ended the handshake
-    std::string session_key;   // of a client: under which its sessions are kept
-    std::string host;          // of an intercepted tunnel: the one name to be asked for
+    std::optional<int> alert;   // that the peer has sent, not close_notify (RFC 8446 6)
+    int fault_depth = 0;        // of the certificate that failed a check; 0: the peer's own
+    std::string refusal;        // why a callback of ours ended the handshake
+    std::string session_key;    // of a client: under which its sessions are kept
+    time_t believed_until = 0;  // of a client that resumes: the end of what was verified then
+    std::string host;           // of an intercepted tunnel: the one name to be asked for
     bool name_required = false;
   };
   Findings& findings() { return findings_; }
@@ -64,11 +69,13 @@ class TlsStream final : public net::Stream, private net::Stream::Above {
   enum class Step : uint8_t { done, waits, failed };
   Step step_handshake();
   [[nodiscard]] Failure handshake_failure(const std::string& peer);
-  net::Io fail();
+  net::Io fail(int& error);
+  void note_message();
   void below_readable() override;
   void below_writable() override;
   void below_closed() override;
   void say_close();
+  void wait_for_room();
 
   std::unique_ptr<net::Stream> owned_;
   net::Stream& below_;
@@ -78,11 +85,14 @@ class TlsStream final : public net::Stream, private net::Stream::Above {
   Findings findings_;
   async::Event progress_;  // of the handshake
   std::optional<Failure> trouble_;
-  int error_ = 0;  // errno of the stream below
+  int read_error_ = 0;   // errno, and no read will come to anything any more
+  int write_error_ = 0;  // the same of writes: what has come may still be read
+  int messages_ = 0;     // of TLS itself since the last content
   bool established_ = false;
   bool below_ended_ = false;  // FIN, whether or not it was announced
   bool aborted_ = false;
   bool closing_ = false;  // close_notify, then FIN, are to go when there is room
+  bool close_said_ = false;
   bool read_waits_for_room_ = false;
   bool write_waits_for_bytes_ = false;
 };

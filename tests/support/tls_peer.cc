@@ -48,9 +48,9 @@ tls::Leaf TestCa::leaf(std::string_view host) {
 policy::KeyPair TestCa::certify(std::string_view host) {
   const tls::Leaf made = leaf(host);
   const tls::Bio certificate(BIO_new(BIO_s_mem()));
-  PEM_write_bio_X509(certificate.get(), made.certificate);
+  PEM_write_bio_X509(certificate.get(), made.certificate.get());
   const tls::Bio key(BIO_new(BIO_s_mem()));
-  PEM_write_bio_PKCS8PrivateKey(key.get(), made.key, nullptr, nullptr, 0, nullptr, nullptr);
+  PEM_write_bio_PKCS8PrivateKey(key.get(), made.key.get(), nullptr, nullptr, 0, nullptr, nullptr);
   return {text_of(certificate.get()), Secret(text_of(key.get()))};
 }
 

@@ -50,16 +50,16 @@ TEST(Authority, VouchesForTheHostAndNothingElse) {
     SCOPED_TRACE(each.host);
     const Result<Leaf> leaf = ca->leaf(host(each.host), kNow);
     ASSERT_TRUE(leaf) << leaf.error().detail;
-    EXPECT_EQ(printed_san(leaf->certificate), each.san);
-    EXPECT_EQ(X509_check_ca(leaf->certificate), 0);
-    EXPECT_EQ(X509_check_purpose(leaf->certificate, X509_PURPOSE_SSL_SERVER, 0), 1);
-    EXPECT_NE(X509_check_purpose(leaf->certificate, X509_PURPOSE_SSL_CLIENT, 0), 1);
-    EXPECT_EQ(X509_check_private_key(leaf->certificate, leaf->key), 1);
+    EXPECT_EQ(printed_san(leaf->certificate.get()), each.san);
+    EXPECT_EQ(X509_check_ca(leaf->certificate.get()), 0);
+    EXPECT_EQ(X509_check_purpose(leaf->certificate.get(), X509_PURPOSE_SSL_SERVER, 0), 1);
+    EXPECT_NE(X509_check_purpose(leaf->certificate.get(), X509_PURPOSE_SSL_CLIENT, 0), 1);
+    EXPECT_EQ(X509_check_private_key(leaf->certificate.get(), leaf->key.get()), 1);
     EXPECT_EQ(leaf->issuers, nullptr) << "a root is not sent";
   }
   const Result<Leaf> leaf = ca->leaf(host(longest), kNow);
   ASSERT_TRUE(leaf) << leaf.error().detail;
-  EXPECT_EQ(printed_san(leaf->certificate), "DNS:" + longest) << "too long for a common name";
+  EXPECT_EQ(printed_san(leaf->certificate.get()), "DNS:" + longest) << "too long for a common name";
 }
 
 struct Constrained {
@@ -94,8 +94,9 @@ TEST(Authority, RefusesWhatItsConstraintsExclude) {
 
 TEST(Authority, MakesACertificateOnceAndAnewBeforeItEnds) {
   const auto ca = authority();
-  const X509* first = ca->leaf(host("hooks.acme.io"), kNow)->certificate;
-  EXPECT_EQ(ca->leaf(host("hooks.acme.io"), kNow + 17h)->certificate, first);
+  const Result<Leaf> once = ca->leaf(host("hooks.acme.io"), kNow);
+  const X509* first = once->certificate.get();
+  EXPECT_EQ(ca->leaf(host("hooks.acme.io"), kNow + 17h)->certificate.get(), first);
   EXPECT_EQ(ca->minted(), 1U);
   EXPECT_EQ(ca->cached(), 1U);
   (void)ca->leaf(host("hooks.acme.io"), kNow + 19h);
@@ -108,7 +109,7 @@ TEST(Authority, NeverVouchesForLongerThanItLastsItself) {
   ASSERT_TRUE(leaf);
   int days = 0;
   int seconds = 0;
-  ASN1_TIME_diff(&days, &seconds, nullptr, X509_get0_notAfter(leaf->certificate));
+  ASN1_TIME_diff(&days, &seconds, nullptr, X509_get0_notAfter(leaf->certificate.get()));
   EXPECT_LE(days * 86400 + seconds, 4 * 3600);
   const Result<Leaf> late = ca->leaf(host("other.acme.io"), kNow + 5h);
   ASSERT_FALSE(late);
