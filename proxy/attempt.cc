@@ -106,9 +106,11 @@ async::Task<Result<policy::PermittedAddresses>> locate_parent(Services& services
   co_return policy->judge.permit_parent(via, addresses);
 }
 
-Failure parent_failure(const policy::Via& via, const Failure& failure) {
-  return {Reason::parent_proxy_failed, "The parent proxy " + via.host.to_authority() + ":" +
-                                           std::to_string(via.port) + ": " + failure.detail};
+Failure parent_failure(const policy::Via& via, const Failure& failure, Deadline total) {
+  const bool late = in_time(failure, total).reason == Reason::total_timeout;
+  return {late ? Reason::total_timeout : Reason::parent_proxy_failed,
+          "The parent proxy " + via.host.to_authority() + ":" + std::to_string(via.port) + ": " +
+              failure.detail};
 }
 
 async::Task<Result<net::Connection>> connect_by_parent(Services& services,
@@ -118,14 +120,14 @@ async::Task<Result<net::Connection>> connect_by_parent(Services& services,
   const policy::Via& via = *route.way.settings.via;
   Result<policy::PermittedAddresses> parents =
       co_await locate_parent(services, policy, route, record, total);
-  if (!parents) co_return Unexpected(parent_failure(via, parents.error()));
+  if (!parents) co_return Unexpected(parent_failure(via, parents.error(), total));
   const TimePoint began = now();
   const Deadline deadline = within(route.rule.timeouts.connect, total);
   const std::optional<policy::Address> source = route.way.settings.source;
   Result<net::Connection> made =
       co_await services.connector.connect(std::move(*parents), source, deadline);
   record.connect += now() - began;
-  if (!made) co_return Unexpected(parent_failure(via, made.error()));
+  if (!made) co_return Unexpected(parent_failure(via, made.error(), total));
   const TimePoint asked = now();
   const policy::Endpoint& judged = route.addresses.front().endpoint();
   const bool by_name = via.ask == policy::Via::Ask::name;

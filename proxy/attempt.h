@@ -53,7 +53,7 @@ std::optional<Upstream> take_idle(Services& services, const Route& route, Record
 // A new connection for `route`: to one of its addresses, or through the rule's parent proxy to the
 // first of them; then, when it is to be so, TLS. `policy` is kept by the task.
 //   Errors: those of Connector::connect; parent_proxy_failed, parent_proxy_refused; those of
-//   TlsStream::handshake; tls_timeout, total_timeout.
+//   TlsStream::handshake; tls_timeout, total_timeout, memory_limit (for a parent's answer).
 async::Task<Result<Upstream>> open(Services& services, std::shared_ptr<const Policy> policy,
                                    Route& route, Record& record, Deadline total);
 

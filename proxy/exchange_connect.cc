@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "proxy/exchange.h"
+#include "proxy/tls/words.h"
 #include "proxy/tunnel.h"
 
 namespace egret::proxy {
@@ -30,13 +31,6 @@ class TunnelCount {
   Record& record_;
   const Tunnel& tunnel_;
 };
-
-// The sender says that it does not believe the certificate, in the words of RFC 8446 6.2.
-bool is_distrust(int alert) {
-  static constexpr int kDistrust[] = {SSL_AD_BAD_CERTIFICATE, SSL_AD_UNSUPPORTED_CERTIFICATE,
-                                      SSL_AD_CERTIFICATE_UNKNOWN, SSL_AD_UNKNOWN_CA};
-  return std::ranges::find(kDistrust, alert) != std::end(kDistrust);
-}
 
 }  // namespace
 
@@ -101,7 +95,7 @@ async::Task<Result<>> Exchange::unwrap() {
     co_return done;
   }
   const std::optional<int> alert = sender_.inner->findings().alert;
-  if (!alert || !is_distrust(*alert)) co_return done;
+  if (!alert || !tls::means_distrust(*alert)) co_return done;
   co_return Unexpected(Reason::interception_refused,
                        done.error().detail + " It does not trust Egret's CA: see `egret ca show`.");
 }

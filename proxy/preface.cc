@@ -35,7 +35,7 @@ async::Task<bool> Preface::read(Services& services) {
   Result<> begun;
   if (ready->settings.proxy_protocol) begun = co_await read_address(settings, deadline);
   if (begun && ready->tls) begun = co_await shake_hands(services, *ready->tls, deadline);
-  verified_under = policy;
+  if (begun && ready->tls) verified_under = policy;
   if (begun) co_return true;
   // A port scan or a health check that connects and goes is nothing to write down.
   if (begun.error().reason == Reason::sender_disconnected) co_return false;
@@ -78,8 +78,7 @@ async::Task<Result<>> Preface::shake_hands(Services& services, tls::Server& serv
   co_return done;
 }
 
-bool Preface::trusted(const Services& services) {
-  if (certificate_names.empty() && !verified_under) return true;
+bool Preface::still_trusted(const Services& services) {
   if (!verified_under || verified_under == services.policy) return true;
   const ReadyListener* then = settings_of(*verified_under, *listener);
   const ReadyListener* now = settings_of(*services.policy, *listener);

@@ -16,16 +16,16 @@ struct Preface {
   std::shared_ptr<const ListenerInfo> listener;
   std::optional<policy::Address> address;             // the sender's, or what the header says
   std::vector<std::string> certificate_names = {};    // of a verified client certificate
-  std::shared_ptr<const Policy> verified_under = {};  // the settings that believed it
+  std::shared_ptr<const Policy> verified_under = {};  // the settings of the handshake; null: none
 
   // By the settings in force now. Read them while nothing has come yet.
   [[nodiscard]] bool needed(const Services& services) const;
   // False when it was not as it must be, which has been recorded: proxy_protocol_invalid,
   // sender_tls_failed. Silent when not one byte came. Deadline: the defaults' timeouts.tls.
   async::Task<bool> read(Services& services);
-  // Whether a client certificate that was believed would be still: not once a reload has changed
-  // what the listener asks of it.
-  [[nodiscard]] bool trusted(const Services& services);
+  // False once a reload has changed what the listener asks of client certificates, or whether it
+  // has TLS at all: whoever was let in before must come again. Notes settings that changed nothing.
+  [[nodiscard]] bool still_trusted(const Services& services);
 
  private:
   async::Task<Result<>> read_address(const config::Listener* settings, Deadline deadline);

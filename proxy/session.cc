@@ -263,7 +263,7 @@ async::Task<void> serve(Services& services, Sessions& sessions, ConnectionSlot s
   if (!begun) co_return;
   SenderConnection sender{*preface.stream, preface.listener, preface.address,
                           std::move(preface.certificate_names)};
-  while (!services.draining && preface.trusted(services)) {
+  while (!services.draining && preface.still_trusted(services)) {
     Deadline until = deadline_after(now(), patience(services));
     if (sender.inside) until = std::min(until, sender.inside->until);
     if (now() >= until) break;

@@ -108,8 +108,6 @@ std::string pem(Write write) {
   return {data, static_cast<size_t>(size)};
 }
 
-int no_passphrase(char*, int, int, void*) { return -1; }
-
 }  // namespace
 
 Result<policy::KeyPair> make_ca(const CaOptions& options, WallTime now) {

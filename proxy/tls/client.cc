@@ -12,12 +12,6 @@
 namespace egret::tls {
 namespace {
 
-// ALPN's wire form (RFC 7301 3.1).
-constexpr unsigned char kHttp11[] = "\x08http/1.1";
-
-// NIST SP 800-57: 112 bits, the least that OpenSSL calls level 2: RSA of 2048 bits, no SHA-1.
-constexpr int kSecurityLevel = 2;
-
 int version(policy::Tls::Version least) {
   return least == policy::Tls::Version::tls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
 }
@@ -71,21 +65,13 @@ Result<> trust_as_told(SSL_CTX* context, const policy::Tls& settings, const Trus
 
 Result<std::shared_ptr<Client>> Client::make(const policy::Tls& settings,
                                              std::shared_ptr<const Trust> trust) {
-  Context context(SSL_CTX_new(TLS_client_method()));
-  if (!context) throw std::bad_alloc();
+  Context context = hardened(TLS_client_method());
   SSL_CTX* made = context.get();
   SSL_CTX_set_min_proto_version(made, version(settings.min_version));
-  SSL_CTX_set_security_level(made, kSecurityLevel);
-  // No finite-field groups, whose size the destination would choose; AEAD only.
-  SSL_CTX_set_cipher_list(made, kCiphers);
-  SSL_CTX_set_max_cert_list(made, Client::kLargestChain);
-  SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_read_ahead(made, 1);  // one call a record, not two
   SSL_CTX_set_verify(made, SSL_VERIFY_PEER, nullptr);
-  SSL_CTX_set_verify_depth(made, kChain);
   SSL_CTX_set_session_cache_mode(made, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_set_alpn_protos(made, kHttp11, sizeof kHttp11 - 1);
+  SSL_CTX_set_alpn_protos(made, reinterpret_cast<const unsigned char*>(kHttp11.data()),
+                          static_cast<unsigned>(kHttp11.size()));
   Result<> ready = trust_as_told(made, settings, *trust);
   if (ready && settings.client_certificate) {
     ready = use_key_pair(made, settings.client_certificate->certificate,

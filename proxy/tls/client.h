@@ -22,10 +22,8 @@ class Client {
   static constexpr size_t kMostDestinations = 1000;  // whose sessions are kept
   static constexpr size_t kMostSessions = 4;         // of one destination: tickets are used once
   static constexpr int kLargestSession = 8 << 10;    // bytes, as OpenSSL would store it
-  static constexpr long kLargestChain = 32 << 10;    // bytes of a destination's certificates
   // A verdict about a certificate is believed for so long at most, however often it is resumed.
   static constexpr time_t kBelieved = 24 * 3600;  // seconds
-  static constexpr int kChain = 10;               // issuers at most between leaf and root
 
   // `trust` is used where the settings name no CA. Errors: internal_error (the PEM was checked
   // when the configuration was read).

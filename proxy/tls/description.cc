@@ -10,8 +10,6 @@
 namespace egret::tls {
 namespace {
 
-int no_passphrase(char*, int, int, void*) { return -1; }
-
 // What `print` writes.
 template <typename Print>
 std::string printed(Print print) {

@@ -28,8 +28,19 @@ using Ssl = std::unique_ptr<SSL, Freed<SSL_free>>;
 using Store = std::unique_ptr<X509_STORE, Freed<X509_STORE_free>>;
 using StoreContext = std::unique_ptr<X509_STORE_CTX, Freed<X509_STORE_CTX_free>>;
 
+// No key has a passphrase: nobody is there to type one.
+inline int no_passphrase(char*, int, int, void*) { return -1; }
+
 // Of TLS 1.2; 1.3 has none but such: ephemeral elliptic curves, authenticated encryption.
 inline constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
+// What clients and servers have in common. Throws std::bad_alloc.
+inline constexpr int kSecurityLevel = 2;         // NIST SP 800-57: 112 bits; RSA of 2048, no SHA-1
+inline constexpr int kMostIssuers = 10;          // between leaf and root
+inline constexpr long kLargestChain = 32 << 10;  // bytes of a peer's certificates
+// ALPN's wire form (RFC 7301 3.1).
+inline constexpr std::string_view kHttp11 = "\x08http/1.1";
+Context hardened(const SSL_METHOD* method);
 
 // Reads PEM text that `text` must outlive.
 inline Bio reading(std::string_view text) {

@@ -14,11 +14,6 @@
 namespace egret::tls {
 namespace {
 
-constexpr std::string_view kHttp11 = "\x08http/1.1";  // RFC 7301 3.1
-constexpr int kSecurityLevel = 2;                     // NIST SP 800-57: 112 bits
-constexpr int kChain = 10;
-constexpr long kLargestChain = 32 << 10;  // bytes of a sender's certificates
-
 // Our one protocol, or no_application_protocol (RFC 7301 3.2).
 int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* size, const unsigned char* offered,
             unsigned offered_size, void*) {
@@ -57,17 +52,9 @@ int on_client_chain(X509_STORE_CTX* chain, void*) {
 }
 
 Context make_context(const TicketKeys& tickets) {
-  Context context(SSL_CTX_new(TLS_server_method()));
-  if (!context) throw std::bad_alloc();
+  Context context = hardened(TLS_server_method());
   SSL_CTX* made = context.get();
-  SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION);
-  SSL_CTX_set_security_level(made, kSecurityLevel);
-  SSL_CTX_set_cipher_list(made, kCiphers);
-  SSL_CTX_set_max_cert_list(made, kLargestChain);
-  SSL_CTX_set_options(made, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_read_ahead(made, 1);
+  SSL_CTX_set_options(made, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_session_cache_mode(made, SSL_SESS_CACHE_OFF);  // tickets only: no state here
   SSL_CTX_set_tlsext_ticket_keys(made, const_cast<unsigned char*>(tickets.data()),
                                  static_cast<long>(tickets.size()));
@@ -124,7 +111,6 @@ Result<std::shared_ptr<Server>> Server::for_listener(std::string_view name,
     }
     SSL_CTX_set_verify(
         made, SSL_VERIFY_PEER | (clients.required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
-    SSL_CTX_set_verify_depth(made, kChain);
     SSL_CTX_set_cert_verify_callback(made, on_client_chain, nullptr);
   }
   ERR_clear_error();

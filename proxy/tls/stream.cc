@@ -182,7 +182,8 @@ Failure TlsStream::handshake_failure(const std::string& peer) {
     failure.detail = findings_.refusal;
   } else if (fault != X509_V_OK) {
     if (connects) failure.reason = Reason::tls_certificate_error;
-    failure.detail = "The certificate of " + peer + ": " + certificate_fault(fault);
+    failure.detail = (connects ? "The certificate of " : "The client certificate of ") + peer +
+                     ": " + certificate_fault(fault);
     if (findings_.fault_depth > 0) {
       failure.detail += " (of its issuers, number " + std::to_string(findings_.fault_depth) + ")";
     }
@@ -298,6 +299,7 @@ void TlsStream::below_readable() {
     progress_.set();
     return;
   }
+  if (read_waits_for_room_) return;  // nothing comes past what must be answered first
   if (std::exchange(write_waits_for_bytes_, false)) on_writable();
   if (!nobody_reads()) {
     on_readable();
@@ -339,6 +341,10 @@ void TlsStream::below_writable() {
 void TlsStream::below_closed() {
   if (!established_) {
     progress_.set();
+    return;
+  }
+  if (read_waits_for_room_) {
+    note_end();
     return;
   }
   on_peer_closed();

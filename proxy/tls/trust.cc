@@ -24,9 +24,6 @@ Unexpected failed(std::string_view what) {
   return Unexpected(Reason::internal_error, std::string(what) + ": " + take_error());
 }
 
-// No passphrase is ever asked for.
-int no_passphrase(char*, int, int, void*) { return -1; }
-
 }  // namespace
 
 std::string Trust::system_file() {

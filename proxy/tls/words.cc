@@ -2,6 +2,9 @@
 
 #include <openssl/err.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "proxy/tls/openssl.h"
 
 namespace egret::tls {
@@ -68,10 +71,26 @@ std::string alert_name(int description) {
   return name;
 }
 
+bool means_distrust(int description) {
+  static constexpr int kDistrust[] = {SSL_AD_BAD_CERTIFICATE, SSL_AD_UNSUPPORTED_CERTIFICATE,
+                                      SSL_AD_CERTIFICATE_UNKNOWN, SSL_AD_UNKNOWN_CA};
+  return std::ranges::find(kDistrust, description) != std::end(kDistrust);
+}
+
 std::string take_error() {
   const unsigned long error = ERR_get_error();
   ERR_clear_error();
   if (error == 0) return "no reason is known";
+  switch (ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0) {
+    case SSL_R_WRONG_VERSION_NUMBER:
+      return "what came is no TLS (wrong version number)";
+    case SSL_R_HTTP_REQUEST:
+      return "plain HTTP came where TLS is spoken; use https:// for this proxy";
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+      return "no client certificate was presented, and one is required";
+    default:
+      break;
+  }
   const char* reason = ERR_reason_error_string(error);
   return reason != nullptr ? reason : "error " + std::to_string(error);
 }

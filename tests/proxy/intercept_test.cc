@@ -184,6 +184,31 @@ TEST(Intercept, KnowsTheSenderByItsConnect) {
   EXPECT_EQ(sender->take(Kind::answer).problem("reason"), "sender_unknown");
 }
 
+TEST(Intercept, EndsWithTheCredentialsThatOpenedIt) {
+  const auto yaml = [](std::string_view password) {
+    return "senders:\n  - name: billing\n    credentials: {username: billing, password: {env: " +
+           std::string(password) + "}}\n" + intercepting();
+  };
+  test::Gateway::environment()["INNER_PASSWORD"] = "swordfish";
+  test::Gateway::environment()["INNER_CHANGED"] = "shark";
+  Sandbox gateway(yaml("INNER_PASSWORD"));
+  Tunnelled sender(gateway, "Proxy-Authorization: Basic YmlsbGluZzpzd29yZGZpc2g=\r\n");
+  gateway.reload(yaml("INNER_CHANGED"));
+  sender->send(inner("hooks.acme.io"));
+  EXPECT_EQ(sender->take(Kind::answer).problem("reason"), "sender_unknown");
+}
+
+TEST(Intercept, EndsAfterTimeoutsTunnel) {
+  Sandbox gateway(intercepting("  timeouts: {tunnel: 3s, idle: 10s}\n"));
+  Tunnelled sender(gateway);
+  gateway.loop.advance(2s);
+  EXPECT_FALSE(sender.far.ended());
+  gateway.loop.advance(1s);
+  sender->pump();
+  EXPECT_TRUE(sender.far.ended());
+  gateway.expect_at_rest();
+}
+
 TEST(Intercept, SaysWhenTheSenderDoesNotTrustTheCa) {
   Sandbox gateway(intercepting());
   FarEnd sender = gateway.connect();

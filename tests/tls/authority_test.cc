@@ -121,7 +121,7 @@ TEST(Authority, NeverVouchesForLongerThanItLastsItself) {
 TEST(Authority, ForgetsTheOneUnusedLongest) {
   const auto ca = authority();
   (void)ca->leaf(host("first.acme.io"), kNow);
-  (void)ca->leaf(host("second.acme.io"), kNow);
+  const Result<Leaf> held = ca->leaf(host("second.acme.io"), kNow);
   for (size_t i = 0; i < Authority::kMostLeafs - 2; ++i) {
     ASSERT_TRUE(ca->leaf(host("h" + std::to_string(i) + ".acme.io"), kNow));
   }
@@ -132,6 +132,8 @@ TEST(Authority, ForgetsTheOneUnusedLongest) {
   EXPECT_EQ(ca->minted(), minted);
   (void)ca->leaf(host("second.acme.io"), kNow);
   EXPECT_EQ(ca->minted(), minted + 1);
+  EXPECT_EQ(printed_san(held->certificate.get()), "DNS:second.acme.io")
+      << "whoever has it keeps it";
 }
 
 TEST(Authority, IsNotMadeOfWhatIsNoCaWithItsKey) {

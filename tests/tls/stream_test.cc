@@ -162,6 +162,45 @@ TEST_F(TlsTest, ATicketIsNothingToRead) {
   EXPECT_FALSE(end.stream->quiet());
 }
 
+TEST_F(TlsTest, EndsAPeerThatOnlyTalksAboutTls) {
+  for (const int messages : {kMostMessages - 2, kMostMessages + 10}) {
+    SCOPED_TRACE(messages);
+    auto by = client();
+    Against end = against(TlsPeer::server("hooks.acme.io"), by);
+    ASSERT_TRUE(handshake(end));
+    end.peer.write("x");
+    exchange(end);
+    EXPECT_EQ(read(*end.stream), "x");
+    for (int i = 0; i < messages; ++i) {
+      SSL_key_update(end.peer.ssl(), SSL_KEY_UPDATE_NOT_REQUESTED);
+      SSL_do_handshake(end.peer.ssl());
+    }
+    end.peer.write("y");
+    exchange(end);
+    const Got got = read(*end.stream);
+    if (messages < kMostMessages) {
+      EXPECT_EQ(got, "y");
+      continue;
+    }
+    EXPECT_EQ(got.io.status, Io::Status::failed);
+    ASSERT_NE(end.stream->trouble(), nullptr);
+    EXPECT_EQ(end.stream->trouble()->reason, Reason::tls_protocol_error);
+  }
+}
+
+TEST_F(TlsTest, ReadsWhatHasComeThoughNothingCanBeSent) {
+  auto by = client();
+  Against end = against(TlsPeer::server("hooks.acme.io"), by);
+  ASSERT_TRUE(handshake(end));
+  end.peer.write("413");
+  end.wire.feed(end.peer.take());
+  end.wire.faults().reset_after_write = 0;
+  (void)loop.run(net::write(*end.stream, "more", "", loop.in(1s)));
+  const Io put = loop.run(net::write(*end.stream, "more", "", loop.in(1s)));
+  EXPECT_EQ(put.status, Io::Status::failed);
+  EXPECT_EQ(read(*end.stream), "413");
+}
+
 TEST_F(TlsTest, ResumesWhatItHasSpokenBefore) {
   auto by = client();
   TlsPeer first = TlsPeer::server("hooks.acme.io");
