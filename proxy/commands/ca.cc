@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -50,6 +52,14 @@ bool find_files(CaFiles& files) {
   return true;
 }
 
+bool is_one_file(const CaFiles& files) {
+  std::error_code ignored;
+  const auto place = [&ignored](const std::string& file) {
+    return std::filesystem::absolute(file, ignored).lexically_normal();
+  };
+  return place(files.certificate) == place(files.key);
+}
+
 // A new file with these bytes on stable storage; empty, or why not. Links are not followed.
 std::string write_new(const std::string& path, std::string_view bytes, mode_t mode) {
   const auto why = [&path](int error) {
@@ -59,23 +69,28 @@ std::string write_new(const std::string& path, std::string_view bytes, mode_t mo
   const net::Fd file(
       open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
   if (!file.valid()) return why(errno);
+  // Half a file would be in the way of the next attempt.
+  const auto give_up = [&] {
+    const int error = errno;
+    unlink(path.c_str());
+    return why(error);
+  };
   fchmod(file.get(), mode);  // whatever the umask
   while (!bytes.empty()) {
     const ssize_t put = write(file.get(), bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) {
-      const int error = errno;
-      unlink(path.c_str());
-      return why(error);
-    }
+    if (put < 0) return give_up();
     bytes.remove_prefix(static_cast<size_t>(put));
   }
-  if (fsync(file.get()) != 0) return why(errno);
+  if (fsync(file.get()) != 0) return give_up();
   return {};
 }
 
-// The constraints as they were asked for; empty, or why not.
-std::string read_constraints(const CaInit& wanted, tls::CaOptions& options) {
+// What the certificate is to say, as it was asked for; empty, or why not.
+std::string read_wishes(const CaInit& wanted, tls::CaOptions& options) {
+  const bool plain =
+      std::ranges::none_of(wanted.name, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+  if (!plain) return "--name: it has a control character";
   for (const std::string& domain : wanted.permit_dns) {
     const Result<policy::Host> host = policy::canonical_host(domain);
     if (!host || host->literal) return "--permit-dns: \"" + domain + "\" is no domain";
@@ -94,6 +109,17 @@ void print(const tls::Description& ca) {
   std::cout << "  subject      " << ca.subject << "\n  SHA-256      " << ca.fingerprint
             << "\n  valid from   " << ca.from << "\n  valid until  " << ca.until << "\n";
   if (!ca.constraints.empty()) std::cout << "  constraints\n" << ca.constraints << "\n";
+}
+
+// As a shell takes it for one word.
+std::string shell_word(const std::string& path) {
+  const bool plain = std::ranges::all_of(path, [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::string_view("/._-+,:@%").find(c) != std::string_view::npos;
+  });
+  if (plain) return path;
+  std::string out = "'";
+  for (const char c : path) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
 }
 
 // What each client reads. $CA stands for the certificate's path.
@@ -130,8 +156,11 @@ std::string how_to_trust(const std::string& path) {
 int ca_init(const CaInit& wanted) {
   CaFiles files = wanted.files;
   if (!find_files(files)) return kFailed;
+  if (is_one_file(files)) {
+    return fail("the certificate and its key need a file each, not both " + files.key);
+  }
   tls::CaOptions options{.name = wanted.name, .days = wanted.days};
-  const std::string wrong = read_constraints(wanted, options);
+  const std::string wrong = read_wishes(wanted, options);
   if (!wrong.empty()) return fail(wrong);
   const Result<policy::KeyPair> made = tls::make_ca(options, std::chrono::system_clock::now());
   if (!made) return fail(made.error().detail);
@@ -150,7 +179,7 @@ int ca_init(const CaInit& wanted) {
   std::cout
       << "\nNext: name both in `interception`, set `connect: intercept` in a rule, and let the\n"
          "senders trust it: egret ca show --certificate "
-      << files.certificate << "\n";
+      << shell_word(files.certificate) << "\n";
   return 0;
 }
 
@@ -163,10 +192,11 @@ int ca_show(const CaFiles& wanted) {
   const Result<tls::Description> ca = tls::describe_ca(*text);
   if (!ca) return fail(files.certificate + ": " + ca.error().detail);
   std::error_code ignored;
-  const std::string path = std::filesystem::absolute(files.certificate, ignored).string();
+  const std::string path =
+      std::filesystem::absolute(files.certificate, ignored).lexically_normal().string();
   std::cout << path << "\n";
   print(*ca);
-  std::cout << "\n" << how_to_trust(path);
+  std::cout << "\n" << how_to_trust(shell_word(path));
   return 0;
 }
 
