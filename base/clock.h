@@ -32,7 +32,7 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual TimePoint now() const = 0;
-  // Civil time in UTC, for logs only: no decision is made by it.
+  // Civil time in UTC, for logs and for how long certificates are valid: nothing waits by it.
   virtual WallTime wall() const = 0;
 };
 

@@ -65,10 +65,12 @@ Certificate blank(EVP_PKEY* key, WallTime from, WallTime until) {
   return made;
 }
 
+// The year 9999 means "no end" (RFC 5280 4.1.2.5), and is none that WallTime has.
 WallTime end_of(const X509* certificate) {
   std::tm end{};
   ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end);
-  return WallTime(std::chrono::seconds(timegm(&end)));
+  constexpr auto kLast = std::chrono::floor<std::chrono::seconds>(WallTime::max());
+  return std::min(std::chrono::sys_seconds(std::chrono::seconds(timegm(&end))), kLast);
 }
 
 // RFC 5280 4.2.1.10 writes an address with its mask.
@@ -144,6 +146,9 @@ Result<std::shared_ptr<Authority>> Authority::load(const policy::KeyPair& ca) {
   if (!certificate || !key || X509_check_private_key(certificate.get(), key.get()) != 1) {
     return failed("the CA's certificate and key");
   }
+  if (X509_check_ca(certificate.get()) != 1) {
+    return Unexpected(Reason::internal_error, "the CA's certificate and key: it is no CA");
+  }
   Key leaf_key = make_key();
   Store trust(X509_STORE_new());
   if (!leaf_key || !trust || X509_STORE_add_cert(trust.get(), certificate.get()) != 1) {
@@ -176,7 +181,7 @@ Authority::Authority(Certificate certificate, Chain chain, Key ca_key, Key leaf_
 
 Result<Leaf> Authority::leaf(const policy::Host& host, WallTime now) {
   const auto found = by_host_.find(host.text);
-  if (found != by_host_.end() && now < found->second->renew) {
+  if (found != by_host_.end() && found->second->from <= now && now < found->second->renew) {
     ++cached_;
     kept_.splice(kept_.begin(), kept_, found->second);
     return present(kept_.front().certificate.get());
@@ -185,8 +190,9 @@ Result<Leaf> Authority::leaf(const policy::Host& host, WallTime now) {
   if (!made) return Unexpected(std::move(made.error()));
   ++minted_;
   if (found != by_host_.end()) {
-    kept_.erase(found->second);
-    by_host_.erase(found);
+    const auto old = found->second;
+    by_host_.erase(found);  // first: its key is a view of the other's text
+    kept_.erase(old);
   } else if (kept_.size() >= kMostLeafs) {
     by_host_.erase(kept_.back().host);
     kept_.pop_back();
@@ -215,19 +221,22 @@ Result<Authority::Kept> Authority::mint(const policy::Host& host, WallTime now) 
   const std::string alternative =
       std::string(named ? "" : "critical,") + (host.literal ? "IP:" : "DNS:") + host.text;
   X509* issuer = certificate_.get();
-  const bool good = (!named || set_common_name(leaf, host.text)) &&
-                    X509_set_issuer_name(leaf, X509_get_subject_name(issuer)) == 1 &&
-                    add_extension(leaf, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
-                    add_extension(leaf, issuer, NID_key_usage, "critical,digitalSignature") &&
-                    add_extension(leaf, issuer, NID_ext_key_usage, "serverAuth") &&
-                    add_extension(leaf, issuer, NID_subject_alt_name, alternative) &&
-                    add_extension(leaf, issuer, NID_subject_key_identifier, "hash") &&
-                    add_extension(leaf, issuer, NID_authority_key_identifier, "keyid") &&
-                    X509_sign(leaf, ca_key_.get(), digest_for(ca_key_.get())) > 0;
+  const bool identified = X509_get_ext_by_NID(issuer, NID_subject_key_identifier, -1) >= 0;
+  const bool good =
+      (!named || set_common_name(leaf, host.text)) &&
+      X509_set_issuer_name(leaf, X509_get_subject_name(issuer)) == 1 &&
+      add_extension(leaf, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
+      add_extension(leaf, issuer, NID_key_usage, "critical,digitalSignature") &&
+      add_extension(leaf, issuer, NID_ext_key_usage, "serverAuth") &&
+      add_extension(leaf, issuer, NID_subject_alt_name, alternative) &&
+      add_extension(leaf, issuer, NID_subject_key_identifier, "hash") &&
+      (!identified || add_extension(leaf, issuer, NID_authority_key_identifier, "keyid")) &&
+      X509_sign(leaf, ca_key_.get(), digest_for(ca_key_.get())) > 0;
   if (!good) return failed("a leaf certificate");
   const Result<> checked = check(leaf, host, now);
   if (!checked) return Unexpected(checked.error());
-  return Kept{host.text, std::move(made), std::min(now + kLife * 3 / 4, end_of(issuer))};
+  return Kept{host.text, std::move(made), now - kBackdated,
+              std::min(now + kLife * 3 / 4, end_of(issuer))};
 }
 
 // As the sender will: a certificate that nobody can believe is not worth a handshake.
@@ -238,6 +247,7 @@ Result<> Authority::check(X509* leaf, const policy::Host& host, WallTime now) {
   }
   X509_VERIFY_PARAM* wanted = X509_STORE_CTX_get0_param(context.get());
   X509_VERIFY_PARAM_set_time(wanted, seconds(now));
+  X509_VERIFY_PARAM_set_purpose(wanted, X509_PURPOSE_SSL_SERVER);
   if (host.literal) {
     X509_VERIFY_PARAM_set1_ip_asc(wanted, host.text.c_str());
   } else {

@@ -43,15 +43,16 @@ class Authority {
   static void free_chain(STACK_OF(X509) * chain) { sk_X509_pop_free(chain, X509_free); }
 
  public:
-  static constexpr size_t kMostLeafs = 2048;  // about 2 KiB each
+  static constexpr size_t kMostLeafs = 2048;  // about 3 KiB each, 6 MiB in all
   static constexpr Duration kLife = std::chrono::hours(24);
   static constexpr Duration kBackdated = std::chrono::hours(1);  // for senders whose clock is slow
 
   // Errors: internal_error: the PEM is no CA with its key.
   static Result<std::shared_ptr<Authority>> load(const policy::KeyPair& ca);
 
-  // For `host`: a DNS or IP SAN. Kept for the next time, until a quarter of its life is left.
-  // Errors: interception_failed: the CA has expired, or its name constraints exclude the host.
+  // For `host`: a DNS or IP SAN. Kept for the next time, until a quarter of its life is left or the
+  // CA ends. Errors: interception_failed: the CA has expired, its name constraints exclude the
+  // host, or it may not sign servers' certificates.
   Result<Leaf> leaf(const policy::Host& host, WallTime now);
 
   [[nodiscard]] uint64_t minted() const { return minted_; }
@@ -62,6 +63,7 @@ class Authority {
   struct Kept {
     std::string host;
     Certificate certificate;
+    WallTime from;  // a clock may be set back
     WallTime renew;
   };
   using Chain = std::unique_ptr<STACK_OF(X509), Freed<free_chain>>;
