@@ -80,6 +80,10 @@ class Worker::Inside {
     if (services_.policy && services_.policy->settings->resolver != orders.settings->resolver) {
       services_.resolver = make_resolver(loop_, orders.settings->resolver);
     }
+    // Counters never go back; those of the authority that ends are taken over.
+    if (services_.policy) report();
+    leafs_minted_before_ = metrics_.leafs_minted;
+    leafs_reused_before_ = metrics_.leafs_reused;
     services_.policy = std::move(policy);
     services_.access_log = std::move(orders.access_log);
     pool_.clear();
@@ -110,8 +114,8 @@ class Worker::Inside {
     metrics_.dns_cache_hits = services_.resolver->hits();
     metrics_.dns_cache_misses = services_.resolver->misses();
     if (const ReadyInterception* interception = services_.policy->ways.interception()) {
-      metrics_.leafs_minted = interception->authority->minted();
-      metrics_.leafs_reused = interception->authority->cached();
+      metrics_.leafs_minted = leafs_minted_before_ + interception->authority->minted();
+      metrics_.leafs_reused = leafs_reused_before_ + interception->authority->cached();
     }
     metrics_.buffers_lent = buffers_.lent();
     metrics_.buffer_bytes = buffers_.lent_bytes();
@@ -210,6 +214,8 @@ class Worker::Inside {
   Sessions sessions_;
   std::map<std::string, std::unique_ptr<Accepting>> accepting_;
   TimePoint tell_exhausted_again_ = TimePoint::min();
+  uint64_t leafs_minted_before_ = 0;  // by authorities of earlier settings
+  uint64_t leafs_reused_before_ = 0;
   size_t turned_away_ = 0;  // connections that are being told so
   async::TaskSet tasks_;    // cancelled first: everything above outlives it
 };
