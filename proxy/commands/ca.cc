@@ -132,7 +132,9 @@ constexpr std::string_view kHowToTrust =
   Go               export SSL_CERT_FILE=$CA
   Ruby             export SSL_CERT_FILE=$CA
   PHP              php -d curl.cainfo=$CA -d openssl.cafile=$CA …   (or in php.ini)
-  Java             keytool -importcert -noprompt -cacerts -storepass changeit -alias egret -file $CA
+  Java             keytool -importcert -noprompt -keystore egret.p12 -storepass changeit -alias egret -file $CA
+                   java -Djavax.net.ssl.trustStore=egret.p12 -Djavax.net.ssl.trustStorePassword=changeit …
+  Java, all        keytool -importcert -noprompt -cacerts -storepass changeit -alias egret -file $CA
   wget             wget --ca-certificate=$CA …
   Perl LWP         export PERL_LWP_SSL_CA_FILE=$CA
   Debian, all      cp $CA /usr/local/share/ca-certificates/egret.crt && update-ca-certificates

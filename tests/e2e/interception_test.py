@@ -127,6 +127,17 @@ class SendersTest(InterceptionCase):
         program = compiled_go(self.folder)
         self.check(lambda url: [str(program), url], "SSL_CERT_FILE")
 
+    def test_java_net_http(self):
+        def java(url, ca):
+            store = self.folder / f"{pathlib.Path(ca).name}.p12"
+            if not store.exists():
+                subprocess.run([support.tool("keytool"), "-importcert", "-noprompt", "-alias", "egret", "-file", ca, "-keystore", store,
+                                "-storepass", "changeit"], check=True, capture_output=True, timeout=60)
+            return [support.tool("java"), f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit",
+                    str(HERE / "Sender.java"), url]
+
+        self.check(java, credentials=False, quiet=True)
+
     def test_ruby_net_http(self):
         self.check(script("ruby", "sender.rb"), "SSL_CERT_FILE")
 
