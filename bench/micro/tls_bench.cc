@@ -154,13 +154,13 @@ void intercepted(benchmark::State& state, bool looked_up) {
   auto authority = *tls::Authority::load(TestCa::get().pair());
   const WallTime now = std::chrono::system_clock::now();
   const auto server = tls::Server::for_interception(tls::make_ticket_keys());
-  tls::Leaf leaf = std::move(*authority->leaf(name, now));
+  Result<tls::Leaf> leaf = authority->leaf(name, now);
   auto client = *tls::Client::make(trusting(), tls::Trust::nobody());
   uint16_t port = 1;
   for (auto _ : state) {
     if (++port > 2 * tls::Client::kMostDestinations) port = 1;
-    if (looked_up) leaf = std::move(*authority->leaf(name, now));
-    egret_handshake(loop, *client, *server, leaf, name, port);
+    if (looked_up) leaf = authority->leaf(name, now);
+    egret_handshake(loop, *client, *server, *leaf, name, port);
   }
 }
 BENCHMARK_CAPTURE(intercepted, fixed_certificate, false)->Unit(benchmark::kMicrosecond);
