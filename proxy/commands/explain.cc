@@ -105,6 +105,7 @@ class Explainer {
     const Result<policy::PermittedAddresses> permitted =
         judge_.permit(*verdict.rule, verdict.port, addresses, &explained.steps);
     if (!permitted) explained.refusal = permitted.error();
+    if (permitted) add_way(explained, *verdict.rule);
   }
 
   Result<Wanted> parse(Explained& explained) {
@@ -127,6 +128,20 @@ class Explainer {
         {"url", parsed ? "ok" : "denied", parsed ? "read as " + canonical : parsed.error().detail});
     if (!parsed) return Unexpected(std::move(parsed.error()));
     return wanted;
+  }
+
+  // What the operator may not expect: another machine makes the connection.
+  static void add_way(Explained& explained, const policy::Rule& rule) {
+    if (const std::optional<policy::Via>& via = rule.way.via) {
+      const bool by_name = via->ask == policy::Via::Ask::name;
+      explained.steps.push_back({"via", "ok",
+                                 "through the parent proxy " + via->host.to_authority() + ":" +
+                                     std::to_string(via->port) + ", asked for the " +
+                                     (by_name ? "name" : "address")});
+    }
+    if (rule.way.source) {
+      explained.steps.push_back({"source", "ok", "from " + rule.way.source->to_string()});
+    }
   }
 
   static std::vector<policy::Address> known_addresses(const policy::Host& host) {

@@ -164,6 +164,9 @@ async::Task<Result<Source>> read_proxy_header(Stream& stream, Deadline deadline)
     header.resize(before + *missing);
     const std::span<char> space = std::span<char>(header).subspan(before);
     const Io io = co_await stream.read_some(space, deadline);
+    if (before == 0 && io.status == Io::Status::closed) {
+      co_return Unexpected(Reason::sender_disconnected, "closed before a PROXY header");
+    }
     if (!io.ok()) co_return unread(io);
     header.resize(before + io.bytes);
   }

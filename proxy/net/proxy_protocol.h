@@ -33,8 +33,9 @@ Result<size_t> missing_of_proxy_header(std::string_view bytes);
 Result<std::optional<policy::Endpoint>> parse_proxy_header(std::string_view header);
 
 // Reads one header and not a byte of what follows: that is HTTP's or TLS's.
-//   `deadline` is for the whole header. Error: proxy_protocol_invalid, also when the peer closes,
-//   resets, or is not done by `deadline`.
+//   `deadline` is for the whole header. Errors: sender_disconnected when the peer closes before the
+//   first byte, as health checks do; proxy_protocol_invalid, also when it closes later, resets, or
+//   is not done by `deadline`.
 async::Task<Result<std::optional<policy::Endpoint>>> read_proxy_header(Stream& stream,
                                                                        Deadline deadline);
 

@@ -1,6 +1,7 @@
 """The command line: what each command prints and how it ends."""
 
 import json
+import os
 import pathlib
 import tempfile
 import textwrap
@@ -128,6 +129,18 @@ class CommandsTest(unittest.TestCase):
             with self.subTest(arguments):
                 _, out, _ = self.explain("--json", *arguments, config=config)
                 self.assertEqual({step["step"] for step in json.loads(out)["steps"]} & {"scheme", "sender"}, steps)
+
+    def test_explain_says_which_way_a_request_takes(self):
+        config = ("defaults: {via: {proxy: 'http://192.0.2.1:3128', username: egret, password: {env: VIA_PASSWORD}}, source: 192.0.2.7}\n"
+                  "rules: [{name: direct, match: {ports: [80]}, via: none, source: none}]\n")
+        os.environ["VIA_PASSWORD"] = "open-sesame"
+        self.addCleanup(os.environ.pop, "VIA_PASSWORD")
+        for url, said in (("https://198.41.0.4/", {"via": "through the parent proxy 192.0.2.1:3128, asked for the address", "source": "from 192.0.2.7"}),
+                          ("http://198.41.0.4/", {}), ("https://10.0.0.1/", {})):
+            with self.subTest(url):
+                _, out, _ = self.explain("--json", url, config=config)
+                self.assertEqual({step["step"]: step["detail"] for step in json.loads(out)["steps"] if step["step"] in ("via", "source")}, said)
+                self.assertNotIn("sesame", out)
 
     def test_the_sidecar_example_lets_https_through(self):
         text = (pathlib.Path(__file__).parents[2] / "examples/kubernetes-sidecar.yaml").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """The PROXY protocol: behind a load balancer, a sender's address is the header's; and only a load balancer may say so."""
 
 import ipaddress
+import socket
 import struct
 import tempfile
 import time
@@ -120,6 +121,14 @@ class ProxyProtocolTest(unittest.TestCase):
             for egret in (self.plain, self.secure):
                 with self.subTest(name):
                     self.assert_closed(egret, said + self.request())
+
+    def test_a_health_check_that_connects_and_goes_is_no_line(self):
+        for egret in (self.plain, self.secure):
+            lines = len(egret.access())
+            with support.Sender(egret.address) as connection:
+                connection.sock.shutdown(socket.SHUT_WR)
+                self.assertTrue(connection.closed(15))
+            self.assertEqual(egret.access()[lines:], [])
 
     def test_a_header_has_its_time(self):
         for said in (b"", b"PROXY TCP4 192.0.2.7 ", SIGNATURE, v2("192.0.2.7")[:20]):

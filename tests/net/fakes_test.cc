@@ -66,9 +66,7 @@ TEST_F(FakesTest, CancellingADialIsSeen) {
 TEST_F(FakesTest, TheResolverAnswersInSequenceAndRepeatsTheLast) {
   resolver.answer("rebind.example", {"192.0.2.1"});
   resolver.answer("rebind.example", {"10.0.0.1", "10.0.0.2"}, 20ms);
-  const auto ask = [&] {
-    return loop.run(resolver.resolve("rebind.example", loop.in(1s)));
-  };
+  const auto ask = [&] { return loop.run(resolver.resolve("rebind.example", loop.in(1s))); };
   EXPECT_EQ(ask()->addresses.at(0).to_string(), "192.0.2.1");
   const TimePoint start = loop.now();
   EXPECT_EQ(ask()->addresses.size(), 2U);

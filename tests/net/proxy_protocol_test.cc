@@ -174,7 +174,11 @@ TEST_F(ProxyProtocolTest, RefusesAHeaderThatDoesNotEnd) {
       made.peer.feed(header.substr(0, size));
       made.peer.finish();
       const auto source = loop.run(read_proxy_header(*made.stream, loop.in(5s)));
-      EXPECT_EQ(told(source), "invalid: closed before a whole PROXY header");
+      ASSERT_FALSE(source);
+      EXPECT_EQ(source.error().reason,
+                size == 0 ? Reason::sender_disconnected : Reason::proxy_protocol_invalid);
+      EXPECT_EQ(source.error().detail,
+                size == 0 ? "closed before a PROXY header" : "closed before a whole PROXY header");
     }
   }
 }
