@@ -188,6 +188,33 @@ TEST_F(TlsTest, EndsAPeerThatOnlyTalksAboutTls) {
   }
 }
 
+// An answer to a key update is half written when the room ends, and the peer has ended too: OpenSSL
+// reads nothing before it is out, so whoever waits must wait, and not try for ever.
+TEST_F(TlsTest, WaitsForRoomWhenAKeyUpdateIsHalfAnswered) {
+  auto by = client();
+  Against end = against(TlsPeer::server("hooks.acme.io"), by);
+  ASSERT_TRUE(handshake(end));
+  SSL_key_update(end.peer.ssl(), SSL_KEY_UPDATE_REQUESTED);
+  SSL_do_handshake(end.peer.ssl());
+  end.wire.feed(end.peer.take());
+  loop.run_until_idle();
+  end.wire.set_capacity(3);
+  char byte = 'x';
+  const iovec piece{&byte, 1};
+  ASSERT_EQ(end.stream->try_write({&piece, 1}).status, Io::Status::blocked);
+  end.peer.write("behind it");
+  end.wire.feed(end.peer.take());
+  end.wire.finish();
+  loop.run_until_idle();
+  std::array<char, 100> buffer;
+  ASSERT_EQ(end.stream->read_now(buffer).status, Io::Status::blocked);
+  EXPECT_FALSE(loop.run(net::wait_readable(*end.stream, loop.in(1s))));
+  end.wire.set_capacity(SIZE_MAX);
+  (void)end.wire.take_received();
+  loop.run_until_idle();
+  EXPECT_EQ(read(*end.stream), "behind it");
+}
+
 TEST_F(TlsTest, ReadsWhatHasComeThoughNothingCanBeSent) {
   auto by = client();
   Against end = against(TlsPeer::server("hooks.acme.io"), by);
