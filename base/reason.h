@@ -44,6 +44,7 @@ namespace egret {
   X(credentials_missing, 407, "http_request_denied", "Sender credentials are required")            \
   X(credentials_wrong, 407, "http_request_denied", "The sender's credentials are wrong")           \
   X(in_flight_limit, 429, "connection_limit_reached", "Too many requests to this host at once")    \
+  X(redirect_downgrade, 403, "http_request_denied", "The redirect leads from https to http")       \
   /* 502: the destination or the way to it */                                                      \
   X(name_not_found, 502, "dns_error", "The host name does not exist")                              \
   X(name_has_no_address, 502, "dns_error", "The host name has no address")                         \
@@ -65,6 +66,10 @@ namespace egret {
   X(response_headers_too_large, 502, "http_response_header_section_size",                          \
     "The answer's header is too large")                                                            \
   X(response_body_too_large, 502, "http_response_body_size", "The answer's body is too large")     \
+  X(redirect_malformed, 502, "http_protocol_error", "The redirect does not say where to")          \
+  X(redirect_scheme_unsupported, 502, "http_protocol_error",                                       \
+    "The redirect is to something other than http")                                                \
+  X(redirect_limit, 502, "http_protocol_error", "The destination redirects too often")             \
   X(response_upgrade_unasked, 502, "http_upgrade_failed", "The answer switches protocols unasked") \
   /* 503: Egret itself */                                                                          \
   X(connection_limit, 503, "connection_limit_reached", "Too many sender connections")              \
@@ -82,6 +87,8 @@ namespace egret {
   X(total_timeout, 504, "http_response_timeout", "The whole exchange took too long")               \
   /* others */                                                                                     \
   X(loop_detected, 508, "proxy_loop_detected", "The request has been here before")                 \
+  X(redirect_loop, 508, "proxy_loop_detected", "The destination redirects in a circle")            \
+  X(signing_failed, 500, "proxy_configuration_error", "The request could not be signed")           \
   X(internal_error, 500, "proxy_internal_error", "Egret failed")                                   \
   /* status 0: nobody is left to answer, or the tunnel is already open */                          \
   X(sender_disconnected, 0, "connection_terminated", "The sender hung up")                         \

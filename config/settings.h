@@ -11,6 +11,7 @@
 #include "base/secret.h"
 #include "policy/judge.h"
 #include "policy/senders.h"
+#include "policy/signing.h"
 
 namespace egret::config {
 
@@ -95,6 +96,7 @@ struct Settings {
   Resolver resolver;
   std::optional<Interception> interception;
   policy::Senders senders;
+  std::vector<policy::SigningKey> keys;
   policy::Rule defaults;
   std::vector<policy::Rule> rules;
 

@@ -5,7 +5,11 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/secret.h"
 #include "policy/address_registry.h"
+#include "policy/redirect.h"
+#include "policy/retry.h"
+#include "policy/status_set.h"
 #include "policy/url.h"
 #include "policy/way.h"
 
@@ -85,13 +89,34 @@ struct Timeouts {
   bool operator==(const Timeouts&) const = default;
 };
 
+// What becomes of an answer with more content than limits.response_body.
+enum class Oversize : uint8_t {
+  truncate,  // its status counts, and its content is passed on up to the limit
+  fail       // response_body_too_large
+};
+
 struct Limits {
   uint64_t request_body = 1 << 20;     // bytes of content, without chunk framing
   uint64_t response_body = 128 << 10;  // bytes of content
-  uint64_t headers = 32 << 10;         // bytes of a head, start line included, each way
-  uint64_t min_rate = 100;             // bytes a second of content, each way; 0: any
-  uint32_t in_flight_per_host = 64;    // exchanges and tunnels of one scheme, host and port
+  Oversize oversize = Oversize::truncate;
+  uint64_t headers = 32 << 10;       // bytes of a head, start line included, each way
+  uint64_t min_rate = 100;           // bytes a second of content, each way; 0: any
+  uint32_t in_flight_per_host = 64;  // exchanges and tunnels of one scheme, host and port
   bool operator==(const Limits&) const = default;
+};
+
+// A field that is set on every request of a rule. Its value may be an API key.
+struct HeaderValue {
+  std::string name;
+  Secret value;
+  bool operator==(const HeaderValue&) const = default;
+};
+
+// What is done to the sender's fields, first remove, then set, before the request is signed.
+struct HeaderRules {
+  std::vector<HeaderValue> set;     // replaces the sender's fields of that name
+  std::vector<std::string> remove;  // names in lower case
+  bool operator==(const HeaderRules&) const = default;
 };
 
 // The policy that a rule, or the defaults, gives to the requests it takes.
@@ -108,6 +133,11 @@ struct Rule {
   Way way;
   Timeouts timeouts;
   Limits limits;
+  Redirects redirects;
+  HeaderRules headers;
+  std::vector<std::string> sign;  // names of keys
+  StatusSet success{{{200, 299}}};
+  Retry retry;
   bool operator==(const Rule&) const = default;
 };
 
