@@ -41,6 +41,10 @@ size_t utf8_length(std::string_view text);
 // RFC 4648 section 4, with padding.
 std::string base64(std::string_view bytes);
 
+// The bytes that `text` is the base64 of; nothing unless it is in the one canonical form, with
+// padding and without line ends.
+std::optional<std::string> from_base64(std::string_view text);
+
 // The number of single-character edits between two words (Levenshtein): "did you mean".
 size_t edit_distance(std::string_view a, std::string_view b);
 

@@ -1,4 +1,5 @@
 #include "config/files.h"
+#include "config/command.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -59,6 +60,10 @@ class SystemSecrets final : public SecretSource {
     if (value != nullptr) return value;
     error = "the environment variable " + in_quotes(name) + " is not set";
     return {};
+  }
+
+  std::string read_command(const std::vector<std::string>& arguments, std::string& error) override {
+    return command_runner()(arguments, error);
   }
 
   std::string file_warning(const std::string& path) override {

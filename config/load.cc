@@ -19,8 +19,8 @@ namespace {
 // Remembers which files were read.
 class Recorded final : public SecretSource {
  public:
-  Recorded(SecretSource& source, std::vector<std::string>& files)
-      : source_(source), files_(files) {}
+  Recorded(SecretSource& source, Loaded& loaded)
+      : source_(source), files_(loaded.files), commands_(loaded.commands) {}
   std::string read_file(const std::string& path, std::string& error) override {
     files_.push_back(path);
     return source_.read_file(path, error);
@@ -32,11 +32,16 @@ class Recorded final : public SecretSource {
   std::string read_env(const std::string& name, std::string& error) override {
     return source_.read_env(name, error);
   }
+  std::string read_command(const std::vector<std::string>& arguments, std::string& error) override {
+    commands_.push_back(arguments);
+    return source_.read_command(arguments, error);
+  }
   std::string file_warning(const std::string& path) override { return source_.file_warning(path); }
 
  private:
   SecretSource& source_;
   std::vector<std::string>& files_;
+  std::vector<std::vector<std::string>>& commands_;
 };
 
 void read_settings(const Node& root, Settings& settings, Diagnostics& diagnostics,
@@ -49,7 +54,9 @@ void read_settings(const Node& root, Settings& settings, Diagnostics& diagnostic
   read_resolver(mapping, settings);
   read_senders(mapping, settings, secrets);
   read_interception(mapping, settings, pem);
+  const std::vector<NamedSpan> keys = read_keys(mapping, settings, secrets);
   read_rules(mapping, settings, secrets, pem);
+  warn_unused_keys(keys, settings, diagnostics);
 }
 
 }  // namespace
@@ -58,7 +65,7 @@ Loaded load_text(std::string_view text, std::string path, SecretSource& secrets)
   const Source source(std::move(path), text);
   Diagnostics diagnostics(source);
   Loaded loaded;
-  Recorded recorded(secrets, loaded.files);
+  Recorded recorded(secrets, loaded);
   hide_pem(source, diagnostics);
   auto settings = std::make_shared<Settings>();
   if (const std::optional<Node> root = parse_document(source, diagnostics)) {

@@ -32,6 +32,7 @@ struct Loaded {
   std::shared_ptr<const Settings> settings;  // null when any diagnostic is an error
   std::vector<Diagnostic> diagnostics;       // in the order of the text
   std::vector<std::string> files;            // that were read: the text's own, and those it names
+  std::vector<std::vector<std::string>> commands;  // that were run for secrets, as argument lists
 };
 
 // Reads the environment and the files that secrets, certificates and lists name. A seam for tests.
@@ -41,6 +42,10 @@ class SecretSource {
   // The contents without one trailing newline, or why not (one sentence, never the contents).
   virtual std::string read_file(const std::string& path, std::string& error) = 0;
   virtual std::string read_env(const std::string& name, std::string& error) = 0;
+  // What a program says on its standard output, without one trailing newline. `arguments` begins
+  // with its absolute path; there is no shell. Five seconds, 64 KiB.
+  virtual std::string read_command(const std::vector<std::string>& arguments,
+                                   std::string& error) = 0;
   // The same for what is no secret and may be larger: trust anchors, revocation lists.
   virtual std::string read_list(const std::string& path, std::string& error) {
     return read_file(path, error);

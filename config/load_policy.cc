@@ -87,6 +87,9 @@ void read_limits(const Mapping& mapping, policy::Limits& limits) {
   const auto head = between<uint64_t>(kKiB, kKiB * kKiB, parse_size, size_text);
   mapping.scalar("request_body", limits.request_body, body);
   mapping.scalar("response_body", limits.response_body, body);
+  mapping.choice<policy::Oversize>(
+      "oversize", limits.oversize,
+      {{"truncate", policy::Oversize::truncate}, {"fail", policy::Oversize::fail}});
   mapping.scalar("headers", limits.headers, head);
   const auto rate = between<uint64_t>(1, kKiB * kKiB * kKiB, parse_byte_rate, byte_rate_text);
   mapping.scalar("min_rate", limits.min_rate,

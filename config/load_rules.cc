@@ -128,6 +128,7 @@ void read_rules(const Mapping& root, Settings& settings, SecretSource& secrets, 
   settings.defaults.name = kDefaultsName;
   if (const auto defaults = root.mapping("defaults")) {
     read_policy(*defaults, settings.defaults, secrets, pem);
+    read_outgoing(*defaults, settings.keys, settings.defaults, secrets);
     check_interception(root, *defaults, settings.defaults);
   }
   std::vector<Span> names;
@@ -140,6 +141,7 @@ void read_rules(const Mapping& root, Settings& settings, SecretSource& secrets, 
       read_match(*match, settings.senders, rule.match);
     }
     read_policy(mapping, rule, secrets, pem);
+    read_outgoing(mapping, settings.keys, rule, secrets);
     check_interception(root, mapping, rule);
     check_possible(mapping, rule);
     names.push_back(mapping.span("name"));

@@ -220,6 +220,39 @@ Checked check_private_key(std::string_view text) {
   return checked;
 }
 
+Checked check_signing_key(std::string_view text, std::string_view algorithm) {
+  Checked checked = check_private_key(text);
+  if (!checked.error.empty()) return checked;
+  const Key key = read_key(text);
+  std::array<char, 32> group{};
+  size_t size = 0;
+  EVP_PKEY_get_utf8_string_param(key.get(), "group", group.data(), group.size(), &size);
+  ERR_clear_error();
+  if (algorithm == "ed25519" && EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_ED25519) {
+    checked.error = "is not an Ed25519 key";
+  } else if (algorithm == "ecdsa-p256-sha256" && std::string_view(group.data()) != "prime256v1") {
+    checked.error = "is not an elliptic-curve key on P-256";
+  } else if (algorithm == "rsa-pss-sha512" &&
+             ((EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA &&
+               EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA_PSS) ||
+              EVP_PKEY_get_bits(key.get()) < 2048)) {
+    checked.error = "is not an RSA key of 2048 bits at least";
+  }
+  return checked;
+}
+
+bool is_ed25519_pair(std::string_view seed, std::string_view public_key) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(seed.data());
+  const Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, bytes, seed.size()));
+  std::array<unsigned char, 32> own{};
+  size_t size = own.size();
+  const bool got = key != nullptr &&
+                   EVP_PKEY_get_raw_public_key(key.get(), own.data(), &size) == 1 &&
+                   size == own.size();
+  ERR_clear_error();
+  return got && public_key == std::string_view(reinterpret_cast<const char*>(own.data()), size);
+}
+
 bool belongs(std::string_view private_key, std::string_view chain) {
   std::string error;
   const std::vector<Certificate> certificates = read_certificates(chain, error);

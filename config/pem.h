@@ -32,6 +32,13 @@ Checked check_revocation_lists(std::string_view text);
 // One private key without a passphrase. Other blocks beside it are passed over.
 Checked check_private_key(std::string_view text);
 
+// A private key without a passphrase, and nothing else, that signs by an algorithm of RFC 9421 3.3:
+// "ed25519", "ecdsa-p256-sha256", or "rsa-pss-sha512" with 2048 bits at least.
+Checked check_signing_key(std::string_view text, std::string_view algorithm);
+
+// Whether `public_key` is that of the Ed25519 key `seed` (RFC 8032 5.1.5), 32 bytes each.
+bool is_ed25519_pair(std::string_view seed, std::string_view public_key);
+
 // Whether the private key, which was checked, is that of the first certificate of the checked
 // chain.
 bool belongs(std::string_view private_key, std::string_view chain);

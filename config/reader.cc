@@ -173,6 +173,38 @@ std::vector<Mapping> Mapping::mappings(std::string_view key, std::string_view no
   return read;
 }
 
+std::vector<Named> Mapping::named(std::string_view key, std::string_view noun, size_t most) const {
+  std::vector<Named> read;
+  const Node* node = find(key);
+  if (node == nullptr || node->kind == Node::Kind::refused) return read;
+  if (node->kind != Node::Kind::mapping || node->items.size() > most) {
+    diagnostics_.error(node->span, std::string(key) + ": expected a mapping of at most " +
+                                       std::to_string(most) + " names");
+    return read;
+  }
+  const std::string path = path_.empty() ? std::string(key) : path_ + "." + std::string(key);
+  for (size_t i = 0; i < node->items.size(); ++i) {
+    const Node& word = node->keys[i];
+    std::string why;
+    const std::optional<std::string> name =
+        word.kind == Node::Kind::scalar ? parse_name(word.text, why) : std::nullopt;
+    if (!name) {
+      diagnostics_.error(word.span,
+                         std::string(key) + ": " + (why.empty() ? "a name is one word" : why));
+      continue;
+    }
+    const bool taken = std::any_of(read.begin(), read.end(),
+                                   [&](const Named& each) { return each.name == *name; });
+    if (taken) {
+      diagnostics_.error(word.span, std::string(key) + ": an earlier " + std::string(noun) +
+                                        " is called " + in_quotes(*name) + " already");
+    }
+    read.push_back({*name, word.span,
+                    Mapping(node->items[i], word.span, std::string(noun), path, diagnostics_)});
+  }
+  return read;
+}
+
 bool Mapping::not_empty(std::string_view key, std::string_view why) const {
   const Node* node = find(key);
   if (node == nullptr || node->kind != Node::Kind::list || !node->items.empty()) return true;

@@ -13,6 +13,8 @@
 
 namespace egret::config {
 
+struct Named;
+
 // Mapping reads one YAML mapping into C++ values. What is wrong goes to the diagnostics and leaves
 // the value as it was, so that reading goes on and every mistake is found at once.
 //   Keys that schema.cc does not have at `path`, and repeated keys, are reported on construction.
@@ -95,6 +97,11 @@ class Mapping {
   // False, and an error, when the list at `key` is there and empty: `why` says what to do.
   bool not_empty(std::string_view key, std::string_view why) const;
 
+  // The mappings below the mapping at `key`, at most `most`, each under a name of its own that
+  // parse_name takes: `keys: {partner: {…}}`.
+  [[nodiscard]] std::vector<Named> named(std::string_view key, std::string_view noun,
+                                         size_t most) const;
+
   void error(std::string_view key, const std::string& message) const;
   void warning(std::string_view key, const std::string& message) const;
 
@@ -129,6 +136,13 @@ class Mapping {
   std::string name_;
   std::string path_;
   Diagnostics& diagnostics_;
+};
+
+// A mapping with the name that it stands under.
+struct Named {
+  std::string name;
+  Span where;  // of the name
+  Mapping mapping;
 };
 
 }  // namespace egret::config

@@ -76,6 +76,10 @@ bool is_token_byte(char c) {  // RFC 9110 5.6.2 tchar
 
 }  // namespace
 
+bool is_token(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_token_byte);
+}
+
 std::optional<Duration> parse_duration(std::string_view text, std::string& why) {
   const auto value = parse_quantity(text, kDurations, kDuration, kLongestMilliseconds, why);
   if (!value) return std::nullopt;

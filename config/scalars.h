@@ -52,6 +52,32 @@ std::optional<std::string> parse_method(std::string_view text, std::string& why)
 std::optional<std::string> parse_path_pattern(std::string_view text, std::string& why);
 std::optional<policy::HostPattern> parse_host_pattern(std::string_view text, std::string& why);
 
+// "2026-12-31T23:59:59Z" (RFC 3339), from 1970 to 2200.
+std::optional<WallTime> parse_time(std::string_view text, std::string& why);
+// "20%": 0.2, from 0 to 1.
+std::optional<double> parse_percent(std::string_view text, std::string& why);
+// "2", "1.5": from 1 to 10, three digits behind the point.
+std::optional<double> parse_factor(std::string_view text, std::string& why);
+// "204", "2xx".
+std::optional<policy::StatusRange> parse_status(std::string_view text, std::string& why);
+// "connect", "timeout", "reset", or a status.
+struct RetryOn {
+  enum class What : uint8_t { connect, timeout, reset, status } what = What::status;
+  policy::StatusRange status;
+};
+std::optional<RetryOn> parse_retry_on(std::string_view text, std::string& why);
+// The name of a field that a configuration may set or remove: none of Egret's own, and none that
+// frames a message or belongs to one connection.
+std::optional<std::string> parse_settable_field(std::string_view text, std::string& why);
+// RFC 9421: a keyid, a tag, a label, a covered component (in lower case).
+std::optional<std::string> parse_key_id(std::string_view text, std::string& why);
+std::optional<std::string> parse_sf_text(std::string_view text, std::string& why);
+std::optional<std::string> parse_signature_label(std::string_view text, std::string& why);
+std::optional<std::string> parse_component(std::string_view text, std::string& why);
+
+// RFC 9110 5.6.2.
+bool is_token(std::string_view text);
+
 // RFC 6750 `b64token`: what may stand behind "Bearer ".
 bool is_token68(std::string_view text);
 

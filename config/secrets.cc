@@ -9,7 +9,8 @@
 namespace egret::config {
 namespace {
 
-constexpr std::string_view kHowTo = "write {file: path} or {env: NAME}";
+constexpr std::string_view kHowTo =
+    "write {file: path}, {env: NAME} or {command: [/path/to/program]}";
 
 // Also when misspelt: "pasword", "tokn".
 bool sounds_secret(std::string_view key) {
@@ -53,7 +54,8 @@ void hide_within(const Node& node, Diagnostics& diagnostics) {
     const Node& key = node.keys[i];
     const Node& value = node.items[i];
     const bool username = key.text == "username" && value.text.find(':') == std::string::npos;
-    const bool harmless = key.text == "file" || key.text == "env" || username;
+    const bool harmless = key.text == "file" || key.text == "env" || key.text == "id" ||
+                          key.text == "not_before" || key.text == "not_after" || username;
     if (value.kind == Node::Kind::none) hide_within(key, diagnostics);  // {hunter2}
     if (!harmless || value.kind != Node::Kind::scalar) hide_within(value, diagnostics);
   }
@@ -67,14 +69,42 @@ bool holds_secret(const Node& key, const Node& value) {
   return value.text.find('@', colon) != std::string::npos || key.text == "username";
 }
 
+bool is_reference(const Node& key, const Node& value) {
+  if (key.text == "command") {
+    return value.kind == Node::Kind::list && !value.items.empty() &&
+           std::ranges::all_of(value.items,
+                               [](const Node& item) { return item.kind == Node::Kind::scalar; });
+  }
+  return (key.text == "file" || key.text == "env") && value.kind == Node::Kind::scalar &&
+         !value.text.empty();
+}
+
 std::string read_reference(const Node& key, const Node& value, SecretSource& source,
                            Diagnostics& diagnostics, std::string& error) {
   if (key.text == "env") return source.read_env(value.text, error);
+  if (key.text == "command") {
+    std::vector<std::string> arguments;
+    for (const Node& item : value.items) arguments.push_back(item.text);
+    return source.read_command(arguments, error);
+  }
   std::string bytes = source.read_file(value.text, error);
   if (const std::string risk = source.file_warning(value.text); error.empty() && !risk.empty()) {
     diagnostics.warning(value.span, risk);
   }
   return bytes;
+}
+
+std::optional<Secret> follow_reference(const Node& key, const Node& value, std::string_view name,
+                                       SecretSource& source, Diagnostics& diagnostics) {
+  std::string error;
+  Secret secret(read_reference(key, value, source, diagnostics, error));
+  if (error.empty() && secret.empty()) {
+    const Node& what = value.kind == Node::Kind::list ? value.items.front() : value;
+    error = in_quotes(what.text) + " is empty";
+  }
+  if (error.empty()) return secret;
+  diagnostics.error(value.span, std::string(name) + ": " + error);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -100,35 +130,50 @@ void hide_pem(const Source& source, Diagnostics& diagnostics) {
 std::optional<Secret> read_secret(const Mapping& mapping, std::string_view key,
                                   SecretSource& source) {
   const Node* node = mapping.find(key);
-  if (node == nullptr || node->kind == Node::Kind::refused) return std::nullopt;
-  Diagnostics& diagnostics = mapping.diagnostics();
-  const std::string name(key);
-  if (node->kind != Node::Kind::mapping) {
-    diagnostics.error({node->span.line, node->span.column},
-                      name + ": a secret does not stand in the text; " + std::string(kHowTo));
+  if (node == nullptr) return std::nullopt;
+  return read_secret_node(*node, key, source, mapping.diagnostics());
+}
+
+std::optional<Secret> read_secret_node(const Node& node, std::string_view name,
+                                       SecretSource& source, Diagnostics& diagnostics) {
+  if (node.kind == Node::Kind::refused) return std::nullopt;
+  if (node.kind != Node::Kind::mapping) {
+    diagnostics.error(
+        {node.span.line, node.span.column},
+        std::string(name) + ": a secret does not stand in the text; " + std::string(kHowTo));
     return std::nullopt;
   }
-  if (node->keys.size() == 1 && node->keys[0].text == "command") {
-    diagnostics.error(node->keys[0].span,
-                      name + ": {command: …} is not supported yet; " + std::string(kHowTo));
+  if (node.keys.size() != 1 || !is_reference(node.keys[0], node.items[0])) {
+    diagnostics.error(node.span, std::string(name) + ": a secret is exactly one reference; " +
+                                     std::string(kHowTo));
     return std::nullopt;
   }
-  const bool one = node->keys.size() == 1 &&
-                   (node->keys[0].text == "file" || node->keys[0].text == "env") &&
-                   node->items[0].kind == Node::Kind::scalar && !node->items[0].text.empty();
-  if (!one) {
-    diagnostics.error(node->span,
-                      name + ": a secret is exactly one reference; " + std::string(kHowTo));
-    return std::nullopt;
+  return follow_reference(node.keys[0], node.items[0], name, source, diagnostics);
+}
+
+std::optional<Secret> read_secret_of(const Mapping& mapping, std::string_view name,
+                                     SecretSource& source) {
+  std::optional<Secret> secret;
+  size_t references = 0;
+  for (const std::string_view way : {"file", "env", "command"}) {
+    const Node* node = mapping.find(way);
+    if (node == nullptr) continue;
+    Node key;
+    key.kind = Node::Kind::scalar;
+    key.text = way;
+    key.span = node->span;
+    if (++references > 1 || !is_reference(key, *node)) {
+      references = 0;
+      break;
+    }
+    secret = follow_reference(key, *node, name, source, mapping.diagnostics());
   }
-  std::string error;
-  Secret secret(read_reference(node->keys[0], node->items[0], source, diagnostics, error));
-  if (error.empty() && secret.empty()) error = in_quotes(node->items[0].text) + " is empty";
-  if (!error.empty()) {
-    diagnostics.error(node->items[0].span, name + ": " + error);
-    return std::nullopt;
+  if (references == 1) return secret;
+  if (mapping.is_mapping()) {
+    mapping.error(
+        "", std::string(name) + ": a secret is exactly one reference; " + std::string(kHowTo));
   }
-  return secret;
+  return std::nullopt;
 }
 
 std::optional<Secret> read_basic(const Mapping& mapping, std::string_view what,

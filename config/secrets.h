@@ -23,6 +23,13 @@ void hide_pem(const Source& source, Diagnostics& diagnostics);
 std::optional<Secret> read_secret(const Mapping& mapping, std::string_view key,
                                   SecretSource& source);
 
+// The same for a value that stands under no key of a schema, which messages call `name`.
+std::optional<Secret> read_secret_node(const Node& node, std::string_view name,
+                                       SecretSource& source, Diagnostics& diagnostics);
+// The same for a mapping with other keys beside the reference.
+std::optional<Secret> read_secret_of(const Mapping& mapping, std::string_view name,
+                                     SecretSource& source);
+
 // Reads `username` and `password`, which are both needed, as the base64 that stands behind "Basic "
 // (RFC 7617); nothing when one was reported. `what` is what a missing one is called after.
 std::optional<Secret> read_basic(const Mapping& mapping, std::string_view what,

@@ -19,15 +19,27 @@ void read_process(const Mapping& root, Settings& settings);
 void read_resolver(const Mapping& root, Settings& settings);
 void read_senders(const Mapping& root, Settings& settings, SecretSource& secrets);
 void read_interception(const Mapping& root, Settings& settings, PemFiles& pem);
+// Where each key's name stands, for warn_unused_keys.
+struct NamedSpan {
+  std::string name;
+  Span where;
+};
+std::vector<NamedSpan> read_keys(const Mapping& root, Settings& settings, SecretSource& source);
 // defaults too
 void read_rules(const Mapping& root, Settings& settings, SecretSource& secrets, PemFiles& pem);
 
 // The keys that defaults and rules share: each that is there replaces the one in `rule`.
 void read_policy(const Mapping& mapping, policy::Rule& rule, SecretSource& secrets, PemFiles& pem);
+// Of those headers, sign, redirects, success and retry.
+void read_outgoing(const Mapping& mapping, const std::vector<policy::SigningKey>& keys,
+                   policy::Rule& rule, SecretSource& secrets);
 // Of those tls, via and source.
 void read_way(const Mapping& mapping, policy::Way& way, SecretSource& secrets, PemFiles& pem);
 
-// Warnings about what can never take effect. `names` is where each rule's or sender's name stands.
+// Warnings about what can never take effect.
+void warn_unused_keys(const std::vector<NamedSpan>& keys, const Settings& settings,
+                      Diagnostics& diagnostics);
+// `names` is where each rule's or sender's name stands.
 void warn_unreachable_rules(const std::vector<policy::Rule>& rules, const std::vector<Span>& names,
                             Diagnostics& diagnostics);
 void warn_unreachable_senders(const std::vector<policy::Sender>& senders,

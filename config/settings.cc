@@ -13,13 +13,14 @@ policy::Judge Settings::judge(std::vector<policy::Endpoint> own) const {
 namespace {
 
 bool holds_secret(const policy::Rule& rule) {
-  return rule.way.tls.client_certificate || (rule.way.via && !rule.way.via->authorization.empty());
+  return !rule.headers.set.empty() || rule.way.tls.client_certificate ||
+         (rule.way.via && !rule.way.via->authorization.empty());
 }
 
 }  // namespace
 
 bool Settings::holds_secrets() const {
-  return admin.token.has_value() || interception || holds_secret(defaults) ||
+  return admin.token.has_value() || interception || !keys.empty() || holds_secret(defaults) ||
          std::ranges::any_of(rules, holds_secret) ||
          std::ranges::any_of(listeners,
                              [](const Listener& listener) { return listener.tls.has_value(); }) ||

@@ -1,5 +1,7 @@
 #include "proxy/admission.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "proxy/http/forward.h"
 
@@ -184,6 +186,21 @@ Result<> parse_target(const http::RequestHead& head, const Inside* inside, Admis
   return settled;
 }
 
+// Egret-Key picks one of the keys that the rule signs with.
+Result<> choose_key(const http::RequestHead& head, Admission& admission) {
+  const Result<std::string_view> key = single_value(head.fields, "Egret-Key");
+  if (!key) return Unexpected(key.error());
+  if (head.fields.find("Egret-Key") == nullptr) return {};
+  const std::vector<std::string>& sign = admission.rule->sign;
+  if (std::ranges::find(sign, *key) == sign.end()) {
+    return Unexpected(Reason::header_invalid,
+                      "Egret-Key names " + text::printable(*key, 64) +
+                          ", which is none of the keys that the rule signs with (sign).");
+  }
+  admission.key = *key;
+  return {};
+}
+
 Result<> check_limits(const policy::Rule& rule, const http::RequestHead& head, size_t head_size) {
   if (head_size > rule.limits.headers) {
     return Unexpected(Reason::request_headers_too_large,
@@ -240,6 +257,8 @@ Result<Admission> admit(const Policy& policy, const http::RequestHead& head, siz
   }
   if (inside != nullptr) step = refuse_websocket(head);
   if (step) step = check_limits(*admission.rule, head, head_size);
+  // Nothing can be signed in an opaque tunnel, and the inner requests of another name their own.
+  if (step && !admission.connect) step = choose_key(head, admission);
   if (!step) return Unexpected(std::move(step.error()));
   return admission;
 }

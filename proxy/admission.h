@@ -21,6 +21,7 @@ struct Admission {
   bool connect = false;
   policy::Url url;  // as it will be sent; of CONNECT: host and port only
   const policy::Rule* rule = nullptr;
+  std::string key;  // Egret-Key: one of the rule's keys; empty: all of them sign
 };
 
 // Who is it, what does it ask for, may it: everything that is decided from the head alone, without

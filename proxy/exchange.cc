@@ -1,42 +1,17 @@
 #include "proxy/exchange.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "base/text.h"
-#include "proxy/async/race.h"
-#include "proxy/http/forward.h"
 #include "proxy/reply.h"
 
 namespace egret::proxy {
 namespace {
-
-// Bytes that an ordinary head needs when it is written anew: one allocation instead of six.
-constexpr size_t kUsualHead = 1000;
-constexpr size_t kUsualExtra = 120;
-
-constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 // RFC 9110 9.2.2, or the sender said so: sending it twice does no harm.
 bool is_repeatable(const http::RequestHead& head) {
   static constexpr std::string_view kIdempotent[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"};
   return std::ranges::find(kIdempotent, head.method) != std::end(kIdempotent) ||
          head.fields.find("Idempotency-Key") != nullptr;
-}
-
-async::Task<Unit> gone(net::Stream& stream) {
-  co_await stream.until_closed();
-  co_return Unit();
-}
-
-async::Task<Unit> comes(net::Stream& stream, Deadline deadline) {
-  co_await stream.readable(deadline);
-  co_return Unit();
-}
-
-async::Task<Unit> ends(async::Event& event, Deadline deadline) {
-  co_await event.wait(deadline);
-  co_return Unit();
 }
 
 }  // namespace
@@ -47,7 +22,7 @@ Exchange::Exchange(Services& services, SenderConnection& sender, Buffer& in,
       sender_(sender),
       in_(in),
       policy_(services.policy),
-      head_(head),
+      head_(&head),
       head_size_(head_size),
       framing_(head.framing),
       minor_version_(head.minor_version),
@@ -76,7 +51,7 @@ Exchange::~Exchange() {
 
 async::Task<After> Exchange::run() {
   Result<Admission> admitted =
-      admit(*policy_, head_, head_size_,
+      admit(*policy_, *head_, head_size_,
             {.address = sender_.address,
              .listener = sender_.listener->name,
              .proxy_authorization = std::nullopt,
@@ -88,7 +63,8 @@ async::Task<After> Exchange::run() {
     co_return co_await answer_failure();
   }
   admission_ = std::move(*admitted);
-  total_ = deadline_after(record_.began, admission_.rule->timeouts.total);
+  asked_ = admission_.rule;
+  total_ = deadline_after(record_.began, asked().timeouts.total);
   Result<> carried = co_await carry();
   if (carried) {
     const bool keep = keep_alive_ && !services_.draining && content_is_sent();
@@ -104,217 +80,72 @@ async::Task<Result<>> Exchange::carry() {
   if (services_.draining) {
     co_return Unexpected(Reason::draining, "Egret is shutting down; send the request again.");
   }
-  const policy::Url& url = admission_.url;
-  const uint32_t most = admission_.rule->limits.in_flight_per_host;
-  slot_ = services_.in_flight.enter(url.scheme, url.host, url.port, most);
-  if (!slot_.granted()) {
-    co_return Unexpected(Reason::in_flight_limit,
-                         std::to_string(most) + " requests to " + url.host.text +
-                             " are under way (limits.in_flight_per_host).");
-  }
-  const Target target{*admission_.rule, url.host, url.port};
-  std::optional<Result<policy::PermittedAddresses>> located =
-      locate_now(services_, *policy_, target);
-  if (!located) located = co_await locate(services_, policy_, target, record_, total_);
-  if (!*located) co_return Unexpected(std::move(located->error()));
+  std::optional<Result<>> there = reach_now();
+  if (!there) there = co_await reach();
+  if (!*there) co_return std::move(*there);
   record_.admitted = true;
-  const bool tls = url.scheme == policy::Scheme::https;
-  route_.emplace(
-      Route::make(*policy_, *admission_.rule, url, tls, record_.sender, std::move(**located)));
   if (admission_.connect) {
-    const bool opaque = admission_.rule->connect == policy::ConnectMode::tunnel;
+    const bool opaque = asked().connect == policy::ConnectMode::tunnel;
     if (opaque) co_return co_await tunnel();
     co_return co_await intercept();
   }
-  out_head_.reserve(kUsualHead);
-  http::append_request(out_head_, head_, url, framing_, services_.pseudonym);
-  in_.consume(head_size_);
-  co_return co_await attempt();
-}
-
-async::Task<Result<>> Exchange::attempt() {
-  ++record_.attempts;
-  std::optional<Upstream> idle = take_idle(services_, *route_, record_);
-  while (true) {
-    if (idle) {
-      upstream_ = std::move(*idle);
-    } else {
-      Result<Upstream> opened = co_await open(services_, policy_, *route_, record_, total_);
-      if (!opened) co_return Unexpected(std::move(opened.error()));
-      upstream_ = std::move(*opened);
-    }
-    // Once streamed, content is gone: what is in the buffer then may be the next request.
-    const bool whole = content_is_buffered();
-    // Before anything else may write to the sender: an answer that comes early waits for it.
-    if (!whole && expect_continue_ && in_.empty()) {
-      Result<> said = co_await say_continue();
-      if (!said) co_return said;
-      // Who speaks meanwhile on a kept connection does not answer this request: it was not sent
-      // yet.
-      idle.reset();
-      if (upstream_.reused && !upstream_.connection.stream->quiet()) continue;
-    }
-    Result<> answered;
-    if (whole) {
-      answered = co_await send_whole();
-    } else {
-      answered = co_await send_streaming();
-    }
-    if (answered) co_return co_await relay();
-    const bool lost = answered.error().reason == Reason::connection_terminated;
-    if (!lost || !whole || !may_send_again()) co_return answered;
-    // A kept connection that its server closed as we wrote: not a failure of the destination.
-    answer_ = Answer();
-    idle.reset();
+  Result<> answered;
+  if (may_go_again() || !asked().sign.empty()) {
+    answered = co_await gather();
+    if (answered) answered = co_await persist();
+  } else {
+    ++record_.attempts;
+    answered = co_await ask();
   }
-}
-
-// Head and content are in memory: one write, and the content stays until the answer has begun.
-async::Task<Result<>> Exchange::send_whole() {
-  const TimePoint began = async::Scheduler::current().now();
-  const std::string_view content = in_.view().substr(0, framing_.length);
-  iovec pieces[2] = {{out_head_.data(), out_head_.size()},
-                     {const_cast<char*>(content.data()), content.size()}};
-  const std::span<iovec> all(pieces, content.empty() ? 1 : 2);
-  const Deadline until = pace().next();
-  const net::Io put = co_await upstream_.connection.stream->write_all(all, until);
-  record_.send += async::Scheduler::current().now() - began;
-  if (put.status == net::Io::Status::timed_out) {
-    co_return Unexpected(pace().reason(Reason::write_timeout), "the request was not taken");
-  }
-  // A destination that closes as we write may have answered first: look before giving up.
-  upstream_gone_ = !put.ok();
-  record_.bytes_up = framing_.length;
-  Result<> answered = co_await wait_for_answer(admission_.rule->timeouts.response);
   if (!answered) co_return answered;
-  in_.consume(framing_.length);
-  upload_done_ = true;
-  co_return answered;
+  co_return co_await relay();
 }
 
-// The content comes and goes while an answer may already be on its way.
-async::Task<Result<>> Exchange::send_streaming() {
-  const TimePoint began = async::Scheduler::current().now();
-  background_.spawn(upload());
-  net::Stream& upstream = *upstream_.connection.stream;
-  async::Task<Unit> upload_end = ends(upload_ended_, total_);
-  async::Task<Unit> answer_start = comes(upstream, total_);
-  co_await async::race(std::move(upload_end), std::move(answer_start));
-  record_.send += async::Scheduler::current().now() - began;
-  if (upload_failure_ && !upstream_gone_) co_return Unexpected(*upload_failure_);
-  Result<> answered = co_await wait_for_answer(admission_.rule->timeouts.response);
-  // RFC 9112 9.5: an answer that says no, or closes, needs no more content.
-  if (answered && (answer_.head.status >= 400 || !answer_.head.keep_alive)) {
-    background_.cancel_all();
+bool Exchange::may_go_again() const {
+  return asked().retry.attempts > 1 || asked().redirects.follow != policy::Follow::never;
+}
+
+// As far as it goes without waiting; nothing when the name must be asked for.
+std::optional<Result<>> Exchange::reach_now() {
+  const policy::Url& url = admission_.url;
+  const uint32_t most = admission_.rule->limits.in_flight_per_host;
+  if (!slot_.granted()) slot_ = services_.in_flight.enter(url.scheme, url.host, url.port, most);
+  if (!slot_.granted()) {
+    return Result<>(
+        Unexpected(Reason::in_flight_limit, std::to_string(most) + " requests to " + url.host.text +
+                                                " are under way (limits.in_flight_per_host)."));
   }
-  if (!answered && upload_failure_) co_return Unexpected(*upload_failure_);
-  co_return answered;
+  std::optional<Result<policy::PermittedAddresses>> located =
+      locate_now(services_, *policy_, {*admission_.rule, url.host, url.port});
+  if (!located) return std::nullopt;
+  if (!*located) return Result<>(Unexpected(std::move(located->error())));
+  return set_out(std::move(**located));
 }
 
-async::Task<Result<>> Exchange::wait_for_answer(Duration patience) {
-  const TimePoint began = async::Scheduler::current().now();
-  AnswerWait wait{.upstream = *upstream_.connection.stream,
-                  .sender = minor_version_ == 0 ? nullptr : &sender_.stream(),
-                  .method = method_,
-                  .head_limit = admission_.rule->limits.headers,
-                  .patience = patience,
-                  .total = total_};
-  async::Task<Result<>> answered = await_answer(services_, wait, answer_);
-  async::Task<Unit> sender_gone = gone(sender_.stream());
-  async::Raced<Result<>, Unit> first =
-      co_await async::race(std::move(answered), std::move(sender_gone));
-  record_.wait += async::Scheduler::current().now() - began;
-  answer_began_ |= wait.anything;
-  if (first.first) co_return std::move(*first.first);
-  co_return Unexpected(Reason::sender_disconnected, "hung up before the answer came");
+async::Task<Result<>> Exchange::reach() {
+  const Target target{*admission_.rule, admission_.url.host, admission_.url.port};
+  Result<policy::PermittedAddresses> located =
+      co_await locate(services_, policy_, target, record_, total_);
+  if (!located) co_return Unexpected(std::move(located.error()));
+  co_return set_out(std::move(*located));
 }
 
-async::Task<void> Exchange::upload() {
-  Source source{.stream = sender_.stream(),
-                .buffer = in_,
-                .decoder = http::BodyDecoder(framing_),
-                .reasons = kSenderReasons,
-                .limit = admission_.rule->limits.request_body,
-                .count = record_.bytes_up};
-  Sink sink{.stream = *upstream_.connection.stream,
-            .chunked = framing_.kind == http::Framing::Kind::chunked,
-            .timed_out = Reason::write_timeout,
-            .failed = Reason::connection_terminated,
-            .head = out_head_};
-  const Pace limits = pace();
-  const Result<> sent = co_await pour(source, sink, limits);
-  upload_done_ = sent.has_value();
-  if (!sent) {
-    upload_failure_ = sent.error();
-    upstream_gone_ = sink.broken && sent.error().reason == Reason::connection_terminated;
+// Another attempt begins with another address than the one that failed.
+Result<> Exchange::set_out(policy::PermittedAddresses addresses) {
+  const auto failed = std::ranges::find_if(addresses, [&](const policy::PermittedAddress& each) {
+    return avoid_ && each.endpoint() == *avoid_;
+  });
+  if (failed != addresses.end()) {
+    std::rotate(addresses.begin(), failed + 1, addresses.end());
+  } else if (record_.attempts > 1) {
+    const auto shift = static_cast<size_t>(record_.attempts - 1) % addresses.size();
+    std::rotate(addresses.begin(), addresses.begin() + static_cast<ptrdiff_t>(shift),
+                addresses.end());
   }
-  upload_ended_.set();
-}
-
-// Egret answers the expectation itself, after policy, DNS and the connection have said yes.
-async::Task<Result<>> Exchange::say_continue() {
-  iovec piece{const_cast<char*>(kContinue.data()), kContinue.size()};
-  const std::span<iovec> pieces(&piece, 1);
-  const Deadline until = pace().next();
-  const net::Io put = co_await sender_.stream().write_all(pieces, until);
-  if (!put.ok()) co_return Unexpected(Reason::sender_disconnected, "hung up before its content");
-  expect_continue_ = false;
-  co_return Result<>();
-}
-
-async::Task<Result<>> Exchange::relay() {
-  using Kind = http::Framing::Kind;
-  const TimePoint began = async::Scheduler::current().now();
-  const http::Framing framing = answer_.head.framing;
-  const uint64_t limit = admission_.rule->limits.response_body;
-  if (framing.kind == Kind::length && framing.length > limit) {
-    co_return Unexpected(Reason::response_body_too_large,
-                         std::to_string(framing.length) + " bytes are over limits.response_body (" +
-                             std::to_string(limit) + " bytes).");
-  }
-  const bool delimited = framing.kind == Kind::none || framing.kind == Kind::length;
-  if (!delimited && minor_version_ == 0) keep_alive_ = false;
-  if (services_.draining || (!upload_done_ && background_.size() == 0)) keep_alive_ = false;
-  Sink sink{.stream = sender_.stream(),
-            .chunked = !delimited && minor_version_ == 1,
-            .timed_out = Reason::sender_idle,
-            .failed = Reason::sender_disconnected,
-            .head = {}};
-  sink.head.reserve(kUsualHead);
-  std::string extra;
-  extra.reserve(kUsualExtra);
-  append_relayed_fields(extra, answer_.head.status, record_.attempts);
-  if (keep_alive_ && minor_version_ == 0) extra += "Connection: keep-alive\r\n";
-  const http::Framing relayed{.kind = delimited ? framing.kind : Kind::chunked,
-                              .length = framing.length};
-  http::append_response(sink.head, answer_.head, relayed, minor_version_, keep_alive_,
-                        services_.pseudonym, extra);
-  record_.status = answer_.head.status;
-  answer_.buffer.consume(answer_.head_size);
-
-  Source source{.stream = *upstream_.connection.stream,
-                .buffer = answer_.buffer,
-                .decoder = http::BodyDecoder(framing),
-                .reasons = kDestinationReasons,
-                .limit = limit,
-                .count = record_.bytes_down};
-  const Pace limits = pace();
-  Result<> poured = co_await pour(source, sink, limits);
-  replied_ = sink.started;
-  if (poured && background_.size() > 0) co_await upload_ended_.wait(total_);
-  record_.relay += async::Scheduler::current().now() - began;
-  if (poured) keep_upstream();
-  co_return poured;
-}
-
-// Only after an answer that ended cleanly, with nothing behind it, to a request that went whole.
-void Exchange::keep_upstream() {
-  const bool clean = upload_done_ && !upstream_gone_ && answer_.buffer.empty() &&
-                     answer_.head.keep_alive &&
-                     answer_.head.framing.kind != http::Framing::Kind::until_close;
-  // One that was made under other settings has nobody to wait for.
-  if (!clean || policy_ != services_.policy) return;
-  services_.pool.put(std::move(upstream_.connection), admission_.rule->timeouts.idle, route_->lane);
+  const bool tls = admission_.url.scheme == policy::Scheme::https;
+  route_.emplace(Route::make(*policy_, *admission_.rule, admission_.url, tls, record_.sender,
+                             std::move(addresses)));
+  return {};
 }
 
 async::Task<After> Exchange::answer_failure() {
@@ -353,14 +184,6 @@ async::Task<After> Exchange::answer_failure() {
   in_.consume(head_size_ + framing_.length);
   co_return finish(After::keep);
 }
-
-bool Exchange::content_is_buffered() const {
-  using Kind = http::Framing::Kind;
-  return framing_.kind == Kind::none ||
-         (framing_.kind == Kind::length && framing_.length <= in_.size());
-}
-
-bool Exchange::may_send_again() const { return upstream_.reused && repeatable_ && !answer_began_; }
 
 bool Exchange::content_is_sent() const { return upload_done_; }
 

@@ -9,6 +9,7 @@
 #include "proxy/admission.h"
 #include "proxy/async/task_set.h"
 #include "proxy/attempt.h"
+#include "proxy/http/forward.h"
 
 namespace egret::proxy {
 
@@ -61,12 +62,14 @@ enum class After : uint8_t {
 };
 
 // ONE REQUEST'S LIFE. Read docs/life-of-a-request.md beside this.
-//   admit → locate → open → send → answer → relay → record; a refusal or failure anywhere becomes
-//   the reason's answer, unless an answer has begun already: then the sender's connection is reset,
-//   so that what came is never taken for whole.
-//   Owner: the session, in whose frame it lives with `in` and `head`. One thread. Cancel:
-//   destroying the task that run() returned; the upstream connection is closed and the slot given
-//   back.
+//   admit → attempt: (locate → open → sign → send → answer) → relay → record. What is to be signed,
+//   sent again or sent on by a redirect is received whole first; anything else streams. A redirect
+//   that the rule follows is another verdict and another send; a failure that the rule retries is
+//   another attempt. A refusal or failure that is left becomes the reason's answer, unless an
+//   answer has begun already: then the sender's connection is reset, so that what came is never
+//   taken for whole. Owner: the session, in whose frame it lives with `in` and `head`. One thread.
+//   Cancel: destroying the task that run() returned; the upstream connection is closed and the slot
+//   given back.
 class Exchange {
  public:
   // `head` is at the front of `in` and `head_size` bytes long.
@@ -79,26 +82,52 @@ class Exchange {
   async::Task<After> run();
 
  private:
+  // exchange.cc: the walk.
   async::Task<Result<>> carry();
+  std::optional<Result<>> reach_now();
+  async::Task<Result<>> reach();
+  Result<> set_out(policy::PermittedAddresses addresses);
+  async::Task<After> answer_failure();
+  After finish(After after);
+
+  // exchange_again.cc: redirects and retries.
+  async::Task<Result<>> persist();
   async::Task<Result<>> attempt();
+  Result<bool> follow();
+  Result<> go_on_to(policy::Hop hop);
+  void leave_answer();
+  [[nodiscard]] std::optional<Duration> wait_before_another(const Result<>& outcome);
+  async::Task<Result<>> back_off(Duration wait);
+
+  // exchange_send.cc: one request at one destination, up to its answer's head.
+  async::Task<Result<>> gather();
+  async::Task<Result<>> ask();
+  Result<> write_head();
+  Result<> sign(const http::Changes& changes, signing::Signer& signer, std::string& lines);
   async::Task<Result<>> send_whole();
   async::Task<Result<>> send_streaming();
   async::Task<Result<>> wait_for_answer(Duration patience);
   async::Task<void> upload();
   async::Task<Result<>> say_continue();
+
+  // exchange_relay.cc: the answer, to the sender.
   async::Task<Result<>> relay();
-  async::Task<After> answer_failure();
-  async::Task<After> close_unanswered();
+  void keep_upstream();
+
+  // exchange_connect.cc: what CONNECT becomes.
   async::Task<Result<>> tunnel();
   async::Task<Result<>> intercept();
   async::Task<Result<>> unwrap();
 
+  // The rule that took the sender's request: how often it is tried, where redirects may lead, what
+  // a success is. Where the request goes now, the rule of the last hop decides.
+  [[nodiscard]] const policy::Rule& asked() const { return *asked_; }
+  [[nodiscard]] bool may_go_again() const;
   [[nodiscard]] bool content_is_buffered() const;
+  [[nodiscard]] std::string_view content() const;
   [[nodiscard]] bool may_send_again() const;
   [[nodiscard]] bool content_is_sent() const;
   [[nodiscard]] Pace pace() const;
-  void keep_upstream();
-  After finish(After after);
 
   Services& services_;
   SenderConnection& sender_;
@@ -107,8 +136,14 @@ class Exchange {
   Record record_;
   Deadline total_;
 
-  // Taken from the head before `in_` lets go of it.
-  const http::RequestHead& head_;  // void once the head is consumed
+  // A head that outlives its place in `in_`.
+  struct KeptHead {
+    std::string bytes;
+    http::RequestHead head;
+  };
+  std::unique_ptr<KeptHead> kept_head_;
+  const http::RequestHead* head_;  // void once `in_` has let go of it, unless it was kept
+  bool head_in_front_ = true;      // of `in_`
   size_t head_size_;
   http::Framing framing_;
   std::string_view method_;  // of record_
@@ -117,10 +152,16 @@ class Exchange {
   bool expect_continue_;
   bool repeatable_;
 
-  Admission admission_;
+  Admission admission_;  // of where the request goes now
+  const policy::Rule* asked_ = nullptr;
   InFlight::Slot slot_;
-  std::optional<Route> route_;
-  std::string out_head_;  // what goes to the destination
+  std::optional<Route> route_;             // nothing: not looked up yet
+  Buffer whole_;                           // content that did not come with the head
+  bool gathered_ = false;                  // into whole_
+  policy::Trail trail_;                    // of redirects
+  std::vector<std::string> sensitive_;     // names that stay behind: the origin was left
+  std::optional<policy::Endpoint> avoid_;  // where the last attempt failed
+  std::string out_head_;                   // what goes to the destination
   Upstream upstream_;
   bool upload_done_ = false;
   std::optional<Failure> upload_failure_;

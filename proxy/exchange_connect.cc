@@ -36,6 +36,7 @@ class TunnelCount {
 
 async::Task<Result<>> Exchange::tunnel() {
   ++record_.attempts;
+  ++services_.metrics.attempts;
   Result<Upstream> opened = co_await open(services_, policy_, *route_, record_, total_);
   if (!opened) co_return Unexpected(std::move(opened.error()));
   upstream_ = std::move(*opened);

@@ -104,6 +104,22 @@ void print_connections(Page& page, const Metrics& metrics, const Labels& labels)
               metrics.upstream_idle);
 }
 
+void print_attempts(Page& page, const Metrics& metrics) {
+  page.single("egret_attempts_total", "counter", "Attempts at destinations, tunnels too.",
+              metrics.attempts);
+  page.single("egret_retries_total", "counter", "Attempts after one that failed.", metrics.retries);
+  page.single("egret_redirects_followed_total", "counter",
+              "Redirects that a rule followed on the sender's behalf.", metrics.redirects_followed);
+  page.single("egret_requests_signed_total", "counter",
+              "Requests that left with a signature, each attempt and redirect.",
+              metrics.requests_signed);
+  page.single("egret_answers_unsuccessful_total", "counter",
+              "Answers passed on whose status is not in the rule's success.",
+              metrics.answers_unsuccessful);
+  page.single("egret_answers_truncated_total", "counter",
+              "Answers passed on up to limits.response_body only.", metrics.answers_truncated);
+}
+
 void print_bytes(Page& page, const Metrics& metrics) {
   page.single("egret_request_bytes_total", "counter", "Content bytes from senders.",
               metrics.request_bytes);
@@ -232,6 +248,12 @@ void Metrics::add(const Metrics& other) {
   response_bytes += other.response_bytes;
   tunnel_bytes_up += other.tunnel_bytes_up;
   tunnel_bytes_down += other.tunnel_bytes_down;
+  attempts += other.attempts;
+  retries += other.retries;
+  redirects_followed += other.redirects_followed;
+  requests_signed += other.requests_signed;
+  answers_unsuccessful += other.answers_unsuccessful;
+  answers_truncated += other.answers_truncated;
   upstream_opened += other.upstream_opened;
   upstream_reused += other.upstream_reused;
   tls_full += other.tls_full;
@@ -258,6 +280,7 @@ std::string to_prometheus(const Metrics& metrics, const ProcessMetrics& process,
   Page page;
   print_outcomes(page, metrics, labels);
   print_connections(page, metrics, labels);
+  print_attempts(page, metrics);
   print_bytes(page, metrics);
   print_dns(page, metrics);
   print_tls(page, metrics);

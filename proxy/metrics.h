@@ -70,6 +70,12 @@ struct Metrics {
   uint64_t response_bytes = 0;  // content to senders
   uint64_t tunnel_bytes_up = 0;
   uint64_t tunnel_bytes_down = 0;
+  uint64_t attempts = 0;  // at destinations, tunnels too
+  uint64_t retries = 0;   // of them, after one that failed
+  uint64_t redirects_followed = 0;
+  uint64_t requests_signed = 0;       // requests that left with a signature, each attempt
+  uint64_t answers_unsuccessful = 0;  // relayed, with a status that is not in `success`
+  uint64_t answers_truncated = 0;
   uint64_t upstream_opened = 0;
   uint64_t upstream_reused = 0;
   uint64_t tls_full = 0;         // handshakes with destinations

@@ -7,6 +7,9 @@
 namespace egret::proxy {
 namespace {
 
+// Nothing more of the content is wanted.
+bool over(const Source& source) { return source.truncated || source.decoder.done(); }
+
 // The pieces of one write: the head, then content with its chunk framing.
 class Batch {
  public:
@@ -46,23 +49,41 @@ class Batch {
   size_t chunks_ = 0;
 };
 
-// Decodes what the buffer has into `batch`, without consuming it: the batch points into it.
-Result<size_t> gather(Source& source, Batch& batch) {
-  size_t used = 0;
-  while (!source.decoder.done() && !batch.full()) {
+// The next piece of content at `used` in the buffer; nothing of it is consumed yet. Empty when more
+// must come, or the content is over.
+Result<std::string_view> next_piece(Source& source, size_t& used) {
+  while (!over(source)) {
     const std::string_view rest = source.buffer.view().substr(used);
     if (rest.empty()) break;
     const Result<http::BodyDecoder::Step> step = source.decoder.next(rest);
     if (!step) return Unexpected(source.reasons.malformed, step.error().detail);
     used += step->consumed;
-    source.count += step->content.size();
+    std::string_view content = step->content;
     // A chunk that cannot be taken whole is refused before it comes.
-    if (source.count + source.decoder.announced() > source.limit) {
-      return Unexpected(source.reasons.too_large,
-                        "more than " + std::to_string(source.limit) + " bytes of content");
+    const uint64_t known = source.count + content.size();
+    if (known + source.decoder.announced() > source.limit) {
+      if (!source.truncate) {
+        return Unexpected(source.reasons.too_large,
+                          "more than " + std::to_string(source.limit) + " bytes of content");
+      }
+      source.truncated = known >= source.limit;
+      if (source.truncated) content = content.substr(0, source.limit - source.count);
     }
-    if (!step->content.empty()) batch.content(step->content);
+    source.count += content.size();
+    if (!content.empty()) return content;
     if (step->consumed == 0) break;
+  }
+  return std::string_view();
+}
+
+// Decodes what the buffer has into `batch`, without consuming it: the batch points into it.
+Result<size_t> gather(Source& source, Batch& batch) {
+  size_t used = 0;
+  while (!batch.full()) {
+    const Result<std::string_view> piece = next_piece(source, used);
+    if (!piece) return Unexpected(piece.error());
+    if (piece->empty()) break;
+    batch.content(*piece);
   }
   return used;
 }
@@ -105,6 +126,38 @@ Failure sink_failure(const Sink& sink, const net::Io& io, const Pace& pace) {
   return {sink.failed, std::strerror(io.error)};
 }
 
+// Reads what comes next into the source's buffer.
+async::Task<Result<>> read_more(Source& source, Rate& rate, Pace pace) {
+  const std::span<char> space = source.buffer.space();
+  const Deadline next = pace.next();
+  const Deadline until = std::min(next, rate.until());
+  const net::Io got = co_await source.stream.read_some(space, until);
+  if (got.ok()) {
+    rate.came(got.bytes);
+    source.buffer.commit(got.bytes);
+    co_return Result<>();
+  }
+  if (got.status == net::Io::Status::timed_out && until < next) {
+    co_return Unexpected(source.reasons.too_slow,
+                         "less than " + std::to_string(pace.min_rate) + " bytes a second");
+  }
+  const bool ended = got.status == net::Io::Status::closed && source.decoder.finish();
+  if (!ended) co_return Unexpected(source_failure(source, got, pace));
+  co_return Result<>();
+}
+
+// Doubles, so that a sender pays for what it has sent and not for what it has announced.
+bool append(Buffer& into, std::string_view bytes) {
+  const size_t needed = into.size() + bytes.size();
+  if (needed > into.capacity() &&
+      !into.grow(std::max(needed, 2 * into.capacity()), MemoryFor::request)) {
+    return false;
+  }
+  std::memcpy(into.space().data(), bytes.data(), bytes.size());
+  into.commit(bytes.size());
+  return true;
+}
+
 }  // namespace
 
 Deadline Pace::next() const {
@@ -115,6 +168,26 @@ Reason Pace::reason(Reason gap) const {
   return async::Scheduler::current().now() >= total ? Reason::total_timeout : gap;
 }
 
+async::Task<Result<>> collect(Source& source, Buffer& into, Pace pace) {
+  Rate rate(pace.min_rate);
+  rate.came(source.buffer.size());
+  while (true) {
+    size_t used = 0;
+    while (true) {
+      const Result<std::string_view> piece = next_piece(source, used);
+      if (!piece) co_return Unexpected(piece.error());
+      if (piece->empty()) break;
+      if (!append(into, *piece)) {
+        co_return Unexpected(Reason::memory_limit, "The content needs more of buffer_memory.");
+      }
+    }
+    source.buffer.consume(used);
+    if (over(source)) co_return Result<>();
+    Result<> more = co_await read_more(source, rate, pace);
+    if (!more) co_return more;
+  }
+}
+
 async::Task<Result<>> pour(Source& source, Sink& sink, Pace pace) {
   Rate rate(pace.min_rate);
   rate.came(source.buffer.size());
@@ -122,7 +195,7 @@ async::Task<Result<>> pour(Source& source, Sink& sink, Pace pace) {
     Batch batch(sink);
     const Result<size_t> used = gather(source, batch);
     if (!used) co_return Unexpected(used.error());
-    const bool done = source.decoder.done();
+    const bool done = over(source);
     if (done) batch.end();
     if (!batch.empty()) {
       sink.started = true;
@@ -139,19 +212,8 @@ async::Task<Result<>> pour(Source& source, Sink& sink, Pace pace) {
     if (done) co_return Result<>();
     if (!source.buffer.empty()) continue;  // the batch was full
 
-    const std::span<char> space = source.buffer.space();
-    const Deadline next = pace.next();
-    const Deadline until = std::min(next, rate.until());
-    const net::Io got = co_await source.stream.read_some(space, until);
-    if (got.ok()) {
-      rate.came(got.bytes);
-      source.buffer.commit(got.bytes);
-    } else if (got.status == net::Io::Status::timed_out && until < next) {
-      co_return Unexpected(source.reasons.too_slow,
-                           "less than " + std::to_string(pace.min_rate) + " bytes a second");
-    } else if (got.status != net::Io::Status::closed || !source.decoder.finish()) {
-      co_return Unexpected(source_failure(source, got, pace));
-    }
+    Result<> more = co_await read_more(source, rate, pace);
+    if (!more) co_return more;
   }
 }
 

@@ -49,6 +49,9 @@ struct Source {
   EndReasons reasons;
   uint64_t limit;   // of content
   uint64_t& count;  // of content so far; true when pour() is cancelled too
+  // Content over the limit is left out instead of refused; `truncated` says that it was.
+  bool truncate = false;
+  bool truncated = false;
 };
 
 // Where content goes. `head` leaves before the first content, in the same write when there is any.
@@ -61,6 +64,11 @@ struct Sink {
   bool started = false;  // something was written
   bool broken = false;   // the failure was the sink's
 };
+
+// Reads one message's content whole into `into`, an empty buffer of a pool, which grows as it
+// comes.
+//   Errors: the source's reason; total_timeout past pace.total; memory_limit.
+async::Task<Result<>> collect(Source& source, Buffer& into, Pace pace);
 
 // Moves one message's content from source to sink with at most one buffer of it in memory: the
 // source is read only when the sink has taken what came before.

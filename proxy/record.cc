@@ -44,17 +44,23 @@ void each_field(const Record& record, Put put) {
   put("reason", why ? name(why->reason) : std::string_view(), true);
   put("detail", why ? std::string_view(why->detail) : std::string_view(), true);
   put("attempts", fmt::to_string(record.attempts), false);
+  put("redirects", fmt::to_string(record.redirects), false);
+  put("webhook_id", record.webhook_id, true);
   put("status", fmt::to_string(record.status), false);
+  put("success", record.successful ? "true" : "false", false);
+  put("truncated", record.truncated ? "true" : "false", false);
   put("request_bytes", fmt::to_string(record.bytes_up), false);
   put("response_bytes", fmt::to_string(record.bytes_down), false);
   const auto phase = [&](std::string_view key, Duration duration) {
     put(key, fmt::format("{:.3f}", milliseconds(duration)), false);
   };
+  phase("receive_ms", record.receive);
   phase("resolve_ms", record.resolve);
   phase("connect_ms", record.connect);
   phase("tls_ms", record.tls);
   phase("send_ms", record.send);
   phase("wait_ms", record.wait);
+  phase("backoff_ms", record.backoff);
   phase("relay_ms", record.relay);
   phase("total_ms", record.total);
 }

@@ -36,16 +36,22 @@ struct Record {
   bool admitted = false;                    // policy and addresses said yes
   bool tunnel = false;
   int attempts = 0;
+  int redirects = 0;        // followed
+  std::string webhook_id;   // of a request that was signed
+  bool successful = false;  // the answer's status is in the rule's `success`
+  bool truncated = false;   // more content came than limits.response_body lets through
   int status = 0;           // sent to the sender; 0: none
   uint64_t bytes_up = 0;    // content from the sender
   uint64_t bytes_down = 0;  // content to the sender
 
-  // Phases, in order. Zero: not entered.
+  // Phases, in order. Zero: not entered. Of several attempts: their sum.
+  Duration receive{};  // content that is needed whole, before anything is sent
   Duration resolve{};  // waiting for the name's addresses
   Duration connect{};  // waiting for a connection
   Duration tls{};      // the handshake with the destination, and before it with a parent proxy
   Duration send{};     // head and content on their way to the destination
   Duration wait{};     // for the head of the answer
+  Duration backoff{};  // between attempts
   Duration relay{};    // the rest of the answer; a tunnel's life
   Duration total{};
 };

@@ -117,6 +117,7 @@ std::string refusal(const Failure& failure, const Record& record, const ReplyCon
   if (reason.status == 429 || (reason.status == 503 && !sent)) {
     out += fmt::format("Retry-After: {}\r\n", kRetryAfter);
   }
+  if (record.attempts > 0) out += fmt::format("Egret-Attempts: {}\r\n", record.attempts);
   if (!context.keep_alive) {
     out += "Connection: close\r\n";
   } else if (context.sender_minor == 0) {
@@ -127,9 +128,10 @@ std::string refusal(const Failure& failure, const Record& record, const ReplyCon
   return out;
 }
 
-void append_relayed_fields(std::string& out, int status, int attempts) {
+void append_relayed_fields(std::string& out, int status, int attempts, bool cut) {
   out += "Proxy-Status: egret; received-status=";
   text::append_decimal(out, static_cast<uint64_t>(status));
+  if (cut) out += "; error=http_response_body_size; details=\"cut at limits.response_body\"";
   out += "\r\nEgret-Attempts: ";
   text::append_decimal(out, static_cast<uint64_t>(attempts));
   out += "\r\n";

@@ -17,13 +17,15 @@ struct ReplyContext {
 };
 
 // The whole answer to a refused or failed exchange: status line, `application/problem+json`
-// (RFC 9457) and `Proxy-Status` (RFC 9209). 407 carries the challenges, 429 and 503 Retry-After.
+// (RFC 9457) and `Proxy-Status` (RFC 9209). 407 carries the challenges, 429 and 503 Retry-After,
+// and what was tried Egret-Attempts.
 //   `log.detail: minimal` leaves the detail out: addresses stay out of answers.
 //   The reason's status must not be 0.
 std::string refusal(const Failure& failure, const Record& record, const ReplyContext& context);
 
-// "Proxy-Status: egret; received-status=200\r\n" and what else a relayed answer gains.
-void append_relayed_fields(std::string& out, int status, int attempts);
+// "Proxy-Status: egret; received-status=200\r\n" and what else a relayed answer gains. `cut`: it is
+// known already that its content will be cut at limits.response_body.
+void append_relayed_fields(std::string& out, int status, int attempts, bool cut);
 
 // The status line's text for a status that Egret itself sends (RFC 9110 15).
 std::string_view reason_phrase(int status);

@@ -8,10 +8,12 @@ Policy::Policy(std::shared_ptr<const config::Settings> from, std::vector<policy:
                Labels& labels, const TlsRoots& roots)
     : settings(std::move(from)), judge(settings->judge(std::move(own))), ways(*settings, roots) {
   nobody = labels.intern("");
+  outgoing_.push_back(std::make_unique<Outgoing>(judge.defaults(), settings->keys));
   defaults_label_ = labels.intern(judge.defaults().name);
   largest_head = judge.defaults().limits.headers;
   for (const policy::Rule& rule : judge.rules()) {
     rule_labels_.push_back(labels.intern(rule.name));
+    outgoing_.push_back(std::make_unique<Outgoing>(rule, settings->keys));
     largest_head = std::max<size_t>(largest_head, rule.limits.headers);
   }
   for (const policy::Sender& sender : settings->senders.all()) {
@@ -31,6 +33,10 @@ Labels::Id Policy::label(const policy::Rule& rule) const {
 }
 
 const ReadyWay& Policy::way(const policy::Rule& rule) const { return ways.way(position(rule)); }
+
+const Outgoing& Policy::outgoing(const policy::Rule& rule) const {
+  return *outgoing_[position(rule)];
+}
 
 Labels::Id Policy::label(const policy::Sender& sender) const {
   return sender_labels_[static_cast<size_t>(&sender - settings->senders.all().data())];

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "proxy/metrics.h"
 #include "proxy/net/connector.h"
 #include "proxy/net/resolver_cache.h"
+#include "proxy/outgoing.h"
 #include "proxy/record.h"
 #include "proxy/upstream_pool.h"
 #include "proxy/ways.h"
@@ -31,6 +33,7 @@ struct Policy {
 
   [[nodiscard]] Labels::Id label(const policy::Rule& rule) const;
   [[nodiscard]] const ReadyWay& way(const policy::Rule& rule) const;
+  [[nodiscard]] const Outgoing& outgoing(const policy::Rule& rule) const;
   [[nodiscard]] Labels::Id label(const policy::Sender& sender) const;
 
  private:
@@ -39,6 +42,7 @@ struct Policy {
   Labels::Id defaults_label_ = 0;
   std::vector<Labels::Id> rule_labels_;
   std::vector<Labels::Id> sender_labels_;
+  std::vector<std::unique_ptr<Outgoing>> outgoing_;
 };
 
 // What an exchange works with: a worker's parts, by the narrow doors that tests can stand in for.
@@ -55,6 +59,7 @@ struct Services {
   std::string pseudonym;                 // of this process in Via (RFC 9110 7.6.3)
   std::shared_ptr<const Policy> policy;  // replaced on reload
   uint64_t next_request_id = 0;
+  std::mt19937_64 dice = {};  // for jitter; never for what must not be guessed
   bool draining = false;
 };
 

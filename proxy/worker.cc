@@ -67,7 +67,8 @@ class Worker::Inside {
                   .access_log = {},
                   .pseudonym = shared.pseudonym,
                   .policy = nullptr,
-                  .next_request_id = random_start()},
+                  .next_request_id = random_start(),
+                  .dice = std::mt19937_64(random_start())},
         sessions_(metrics_),
         tasks_([this](std::exception_ptr bug) { tell(bug); }) {
     apply(std::move(orders));

@@ -5,7 +5,7 @@
 namespace egret::commands {
 
 config::Loaded load(const std::string& path) {
-  if (path.empty()) return {config::built_in_defaults(), {}, {}};
+  if (path.empty()) return {config::built_in_defaults(), {}, {}, {}};
   config::Loaded loaded = config::load_file(path);
   for (const config::Diagnostic& diagnostic : loaded.diagnostics) {
     std::cerr << diagnostic.to_string() << "\n";

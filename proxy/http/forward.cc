@@ -66,8 +66,11 @@ bool is_end_to_end(std::string_view name) {
                                                 "cookie",
                                                 "host",
                                                 "idempotency-key",
+                                                "traceparent",
+                                                "tracestate",
                                                 "transfer-encoding",
-                                                "via"};
+                                                "via",
+                                                "webhook-id"};
   return is_one_of(name, kNames);
 }
 
@@ -111,16 +114,43 @@ bool is_written_plainly(const Field& field) {
   return field.value.data() == end + 2 && end[0] == ':' && end[1] == ' ';
 }
 
+// `name`, as a sender wrote it, is one of `names`. "_" counts as "-", as in starts_with_word.
+bool is_removed(std::string_view name, std::span<const std::string> names) {
+  return std::ranges::any_of(names, [name](std::string_view removed) {
+    return name.size() == removed.size() &&
+           std::ranges::equal(name, removed, [](char ours, char theirs) {
+             return text::lower(ours) == theirs || (ours == '_' && theirs == '-');
+           });
+  });
+}
+
+// Which of a head's fields go on.
+class Forwardable {
+ public:
+  Forwardable(const Fields& fields, Direction direction, std::span<const std::string> removed)
+      : options_(fields), direction_(direction), removed_(removed) {}
+  [[nodiscard]] bool operator()(std::string_view name) const {
+    return !stays_here(name, direction_) && !options_.remove(name) &&
+           (removed_.empty() || !is_removed(name, removed_));
+  }
+
+ private:
+  Options options_;
+  Direction direction_;
+  std::span<const std::string> removed_;
+};
+
 // Fields that lie in the head as they are to be written, one behind the other, are one piece.
-void append_forwardable(std::string& out, const Fields& fields, Direction direction) {
-  const Options options(fields);
+void append_forwardable(std::string& out, const Fields& fields, Direction direction,
+                        std::span<const std::string> removed = {}) {
+  const Forwardable goes_on(fields, direction, removed);
   std::string_view piece;
   const auto flush = [&] {
     if (!piece.empty()) out.append(piece).append("\r\n"sv);
     piece = {};
   };
   for (const Field& field : fields.all()) {
-    if (stays_here(field.name, direction) || options.remove(field.name)) continue;
+    if (!goes_on(field.name)) continue;
     if (!is_written_plainly(field)) {
       flush();
       append_field(out, field.name, field.value);
@@ -176,7 +206,7 @@ void append_status_line(std::string& out, const ResponseHead& head) {
 }  // namespace
 
 void append_request(std::string& out, const RequestHead& head, const policy::Url& url,
-                    Framing framing, std::string_view pseudonym) {
+                    Framing framing, std::string_view pseudonym, const Changes* changes) {
   out.append(head.method).push_back(' ');
   if (asks_about_server(head, url)) {
     out.push_back('*');
@@ -186,7 +216,12 @@ void append_request(std::string& out, const RequestHead& head, const policy::Url
   }
   out.append(" HTTP/1.1\r\n"sv);
   append_host(out, url);
-  append_forwardable(out, head.fields, Direction::request);
+  if (changes == nullptr) {
+    append_forwardable(out, head.fields, Direction::request);
+  } else {
+    append_forwardable(out, head.fields, Direction::request, changes->remove);
+    out.append(changes->add);
+  }
   if (framing.kind == Framing::Kind::chunked) {
     out.append("Transfer-Encoding: chunked\r\n"sv);
   } else if (framing.kind == Framing::Kind::length) {
@@ -198,6 +233,22 @@ void append_request(std::string& out, const RequestHead& head, const policy::Url
   }
   append_via(out, head.minor_version, pseudonym);
   out.append("\r\n"sv);
+}
+
+std::vector<Field> forwarded(const RequestHead& head, const Changes& changes) {
+  const Forwardable goes_on(head.fields, Direction::request, changes.remove);
+  std::vector<Field> fields;
+  for (const Field& field : head.fields.all()) {
+    if (goes_on(field.name)) fields.push_back(field);
+  }
+  std::string_view lines = changes.add;
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find("\r\n"));
+    lines.remove_prefix(line.size() + 2);
+    const size_t colon = line.find(':');
+    fields.push_back({line.substr(0, colon), text::trim(line.substr(colon + 1))});
+  }
+  return fields;
 }
 
 void append_response(std::string& out, const ResponseHead& head, Framing framing, int sender_minor,

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "policy/url.h"
@@ -17,11 +19,22 @@ namespace egret::http {
 //   depends on (Host, Content-Length, Content-Type, Via, Authorization, …) is ignored for that
 //   name: a sender cannot make Egret drop what decides.
 
+// What a rule changes of the fields that go to a destination.
+struct Changes {
+  std::span<const std::string> remove;  // names in lower case; "_" in a sender's name counts as "-"
+  std::string_view add;                 // complete field lines
+};
+
 // Appends the head that goes to the destination: origin-form, HTTP/1.1, Host from `url`, the
 // forwardable fields as sent, Content-Length or Transfer-Encoding for `framing`, and Via
-// (RFC 9110 7.6.3) with `pseudonym`.
+// (RFC 9110 7.6.3) with `pseudonym`. `changes`: null, or what is left out of the sender's fields
+// and put behind them.
 void append_request(std::string& out, const RequestHead& head, const policy::Url& url,
-                    Framing framing, std::string_view pseudonym);
+                    Framing framing, std::string_view pseudonym, const Changes* changes = nullptr);
+
+// The fields of `head` that append_request would write with `changes`, then those of changes.add,
+// in order: what a signature may cover. Views into both.
+std::vector<Field> forwarded(const RequestHead& head, const Changes& changes);
 
 // Appends the head that goes back to the sender. `framing`: none, length, or chunked; until_close
 // adds `Connection: close`. `keep_alive` false adds `Connection: close`.

@@ -32,8 +32,9 @@ class Signer {
   virtual ~Signer() = default;
   // Names, lower case, of the fields that append() may write: those of the sender are not sent.
   [[nodiscard]] virtual std::span<const std::string> owned() const = 0;
-  // True when append() writes `webhook-id`; always so for a signer of any key.
-  // Appends complete field lines ("webhook-id: …\r\n").
+  // Whether a signature covers fields of the message: others need not be collected.
+  [[nodiscard]] virtual bool covers_fields() const = 0;
+  // Appends complete field lines, `webhook-id` first ("webhook-id: …\r\n").
   //   Errors: signing_failed (no secret is active now; a covered component is missing).
   virtual Result<> append(std::string& out, const Message& message) = 0;
 };
@@ -42,15 +43,16 @@ class Signer {
 // cannot share a header.
 Result<std::unique_ptr<Signer>> make_signer(std::span<const policy::SigningKey* const> keys);
 
-// "msg_" and 26 to 27 letters and digits of at least 128 random bits. Any thread.
+// "msg_" and 26 letters and digits of 130 random bits. Any thread.
 std::string new_id();
 // What a sender's webhook-id must be to be taken: 1 to 256 bytes of printable ASCII without space,
 // comma, quote or backslash; no ".": it separates what is signed.
 bool is_well_formed_id(std::string_view id);
 
-// The secret for `host` of a key with `derive`: HKDF-SHA256 (RFC 5869) of `master`, no salt, info
-// "egret:derive:v1:" and the canonical host, 32 bytes.
-Secret derived(const Secret& master, std::string_view host);
+// The secret for `host` of a key with `derive`, as SigningSecret::bytes: HKDF-SHA256 (RFC 5869) of
+// `master`, no salt, info "egret:derive:v1:" and the canonical host, 32 bytes; of stripe, github,
+// shopify and slack their 64 hexadecimal digits, since those secrets are texts.
+Secret derived(const policy::SigningKey& key, const Secret& master, std::string_view host);
 
 // What a receiver needs to know of a secret: of HMAC schemes the secret itself as that scheme's
 // receivers write it (whsec_…), else the public key (whpk_…, or PEM).
@@ -60,7 +62,9 @@ Secret receiver_secret(const policy::SigningKey& key, const policy::SigningSecre
 // HMAC: the key's name.
 std::string key_id(const policy::SigningKey& key, const policy::SigningSecret& secret);
 
-// RFC 7517: the public keys of all asymmetric secrets that have not expired by `now`, those of
+// RFC 7517: the public key of an asymmetric secret; empty for HMAC.
+std::string jwk(const policy::SigningKey& key, const policy::SigningSecret& secret);
+// RFC 7517 5: the public keys of all asymmetric secrets that have not expired by `now`, those of
 // not_before still to come too, so that receivers can know them first. Keys with `derive` have
 // none.
 std::string jwks(std::span<const policy::SigningKey> keys, WallTime now);

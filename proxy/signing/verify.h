@@ -19,6 +19,8 @@ struct Received {
   std::span<const http::Field> fields;
   std::string_view content;
   WallTime now{};
+  // http-message-signatures: whether a signature counts only when it covers the content.
+  bool content_must_be_covered = true;
 };
 
 // How far a timestamp may be off, both ways (Standard Webhooks, Stripe and Slack: 5 minutes).

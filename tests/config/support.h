@@ -26,6 +26,11 @@ class FakeSecrets final : public SecretSource {
   std::string read_file(const std::string& path, std::string& error) override {
     return look(files, path, error);
   }
+  std::map<std::string, std::string> commands;  // by the program
+  std::string read_command(const std::vector<std::string>& arguments,
+                           std::string& error) override {
+    return look(commands, arguments.front(), error);
+  }
   std::string read_env(const std::string& name, std::string& error) override {
     return look(variables, name, error);
   }
