@@ -16,7 +16,8 @@ using policy::SigningScheme;
 
 constexpr size_t kMostFields = 50;  // of 100 that a head may have
 
-void read_redirects(const Mapping& mapping, policy::Redirects& redirects) {
+// `own`: it stands in a rule, so nothing inherits it and makes sense of it.
+void read_redirects(const Mapping& mapping, bool own, policy::Redirects& redirects) {
   using policy::Follow;
   mapping.choice<Follow>("follow", redirects.follow,
                          {{"never", Follow::never},
@@ -24,7 +25,7 @@ void read_redirects(const Mapping& mapping, policy::Redirects& redirects) {
                           {"same-host", Follow::same_host},
                           {"any", Follow::any}});
   mapping.count("max", redirects.max, 1, 20);
-  if (mapping.has("max") && redirects.follow == Follow::never) {
+  if (own && mapping.has("max") && redirects.follow == Follow::never) {
     mapping.warning("max",
                     "max: no redirect is followed; write follow: same-origin, same-host or any");
   }
@@ -104,7 +105,7 @@ void read_headers(const Mapping& mapping, policy::HeaderRules& headers, SecretSo
   headers.remove = std::move(remove);
 }
 
-void read_retry(const Mapping& mapping, policy::Retry& retry) {
+void read_retry(const Mapping& mapping, bool own, policy::Retry& retry) {
   mapping.count("attempts", retry.attempts, 1, 20);
   std::vector<RetryOn> on;
   if (mapping.list("on", on, parse_retry_on)) {
@@ -135,9 +136,9 @@ void read_retry(const Mapping& mapping, policy::Retry& retry) {
     mapping.warning("on",
                     "on: an empty list retries nothing; write attempts: 1, or what is retried");
   }
-  if (retry.attempts == 1 && (mapping.has("on") || mapping.has("backoff")) &&
-      mapping.has("attempts")) {
-    mapping.warning("attempts", "attempts: 1 is the first attempt only, so nothing is retried");
+  if (own && retry.attempts == 1 && (mapping.has("on") || mapping.has("backoff"))) {
+    mapping.warning(mapping.has("on") ? "on" : "backoff",
+                    "retry: nothing is retried while attempts is 1; write attempts: 2 or more");
   }
 }
 
@@ -226,8 +227,9 @@ void check_fields_of_signing(const Mapping& mapping, const std::vector<SigningKe
 
 void read_outgoing(const Mapping& mapping, const std::vector<SigningKey>& keys, Rule& rule,
                    SecretSource& source) {
+  const bool own = mapping.has("name");
   if (const auto redirects = mapping.mapping("redirects")) {
-    read_redirects(*redirects, rule.redirects);
+    read_redirects(*redirects, own, rule.redirects);
   }
   if (const auto headers = mapping.mapping("headers")) {
     read_headers(*headers, rule.headers, source);
@@ -239,7 +241,7 @@ void read_outgoing(const Mapping& mapping, const std::vector<SigningKey>& keys, 
   if (mapping.list("success", success, parse_status)) {
     rule.success = policy::StatusSet(std::move(success));
   }
-  if (const auto retry = mapping.mapping("retry")) read_retry(*retry, rule.retry);
+  if (const auto retry = mapping.mapping("retry")) read_retry(*retry, own, rule.retry);
 }
 
 }  // namespace egret::config

@@ -45,6 +45,9 @@ TEST_P(Golden, SaysExactlyThis) {
                    {"/empty", ""},
                    {"/two-lines", "one\ntwo"},
                    {"/no-token68", "a b"},
+                   {"/short", "s3cret"},
+                   {"/long", "s3cret-and-more"},
+                   {"/whsec", "whsec_czNjcmV0LXMzY3JldC1zM2NyZXQtczNjcmV0"},
                    {"/open", "s3cret"}};
   add_certificates(secrets);
   secrets.variables = {{"GOOD", "s3cret"}};

@@ -20,16 +20,16 @@ class FakeSecrets final : public SecretSource {
   std::map<std::string, std::string> variables;
   std::map<std::string, std::string> warnings;
   // Whatever is asked for and not in the table is "s3cret"; NAME.crt is a CA's certificate,
-  // NAME.key its key, NAME.crl its revocation list.
+  // NAME.key its key, NAME.crl its revocation list, and the
+  // names of signing secrets are told by their ends.
   bool has_everything = false;
 
   std::string read_file(const std::string& path, std::string& error) override {
     return look(files, path, error);
   }
   std::map<std::string, std::string> commands;  // by the program
-  std::string read_command(const std::vector<std::string>& arguments,
-                           std::string& error) override {
-    return look(commands, arguments.front(), error);
+  std::string read_command(const std::vector<std::string>& arguments, std::string& error) override {
+    return look(commands, arguments.front() + ".secret", error);
   }
   std::string read_env(const std::string& name, std::string& error) override {
     return look(variables, name, error);
@@ -47,6 +47,10 @@ class FakeSecrets final : public SecretSource {
       if (name.ends_with(".crt")) return ca.certificate;
       if (name.ends_with(".key")) return ca.private_key;
       if (name.ends_with(".crl")) return revocation_list(ca);
+      if (name.ends_with(".whsec") || name.ends_with("_WHSEC"))
+        return "whsec_czNjcmV0LXMzY3JldC1zM2NyZXQtczNjcmV0";
+      if (name.ends_with(".whsk")) return "whsk_czNjcmV0LXMzY3JldC1zM2NyZXQtczNjcmV0LS0=";
+      if (name.ends_with(".secret") || name.ends_with("_SECRET")) return "s3cret-s3cret";
       return "s3cret";
     }
     error = "there is no \"" + name + "\"";

@@ -8,7 +8,7 @@ import support
 
 # The limits that end what never ends by itself.
 LIMITS = ("defaults: {addresses: {allow: [127.0.0.1/32]}, ports: [1-65535], "
-          "timeouts: {response: 2s, idle: 2s, total: 4s}}\n")
+          "timeouts: {response: 2s, idle: 2s, total: 4s}, limits: {oversize: fail}}\n")
 
 
 class AnswerCorpusTest(unittest.TestCase):

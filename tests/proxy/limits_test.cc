@@ -137,7 +137,7 @@ Message answered(Sandbox& gateway, std::string_view answer, bool close, bool& re
 }
 
 TEST(Limits, OfAnAnswerWithALength) {
-  const char* yaml = "defaults: {limits: {response_body: 1KiB}}\n";
+  const char* yaml = "defaults: {limits: {response_body: 1KiB, oversize: fail}}\n";
   for (const size_t size : {1024, 1025}) {
     SCOPED_TRACE(size);
     Sandbox gateway(yaml);
@@ -168,7 +168,7 @@ TEST(Limits, OfAnAnswerWithoutALengthCutIt) {
   for (const Case& each : cases) {
     for (const size_t size : {1024, 1025}) {
       SCOPED_TRACE(std::string(each.name) + std::to_string(size));
-      Sandbox gateway("defaults: {limits: {response_body: 1KiB}}\n");
+      Sandbox gateway("defaults: {limits: {response_body: 1KiB, oversize: fail}}\n");
       std::string answer(each.head);
       for (size_t i = 0; i < size; ++i) {
         answer.append(each.before).append("x").append(each.after);

@@ -246,7 +246,7 @@ TEST(Semantics, RemovesWhatBelongsToOneHopBothWays) {
                    "Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\n"
                    "Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic c2VjcmV0\r\n"
                    "Proxy-Anything: 1\r\nProxy: evil\r\nTE: trailers\r\nTrailer: X\r\n"
-                   "Egret-Key: k\r\nEgret-Anything: 1\r\nX-Stays: 1\r\n"
+                   "Egret-Anything: 1\r\nX-Stays: 1\r\n"
                    "Via: 1.1 other\r\n"));
   EXPECT_EQ(gateway.destination().received(),
             "POST /in HTTP/1.1\r\nHost: hooks.acme.io\r\nX-Stays: 1\r\nVia: 1.1 other\r\n"

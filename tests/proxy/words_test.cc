@@ -97,6 +97,8 @@ TEST(Record, IsOneJsonLine) {
   record.address = policy::Endpoint{*policy::Address::parse("93.184.215.14"), 80};
   record.admitted = true;
   record.attempts = 1;
+  record.webhook_id = "msg_1";
+  record.successful = true;
   record.status = 200;
   record.bytes_up = 5;
   record.bytes_down = 2;
@@ -108,9 +110,10 @@ TEST(Record, IsOneJsonLine) {
       R"({"time":"2026-01-02T03:04:05.006000Z","request_id":"000000001234abcd",)"
       R"("listener":"127.0.0.1:4750","sender":"billing","rule":"partners","method":"POST",)"
       R"("destination":"http://hooks.acme.io/in","address":"93.184.215.14:80",)"
-      R"("verdict":"allowed","reason":"","detail":"","attempts":1,"status":200,)"
-      R"("request_bytes":5,"response_bytes":2,"resolve_ms":1.500,"connect_ms":0.000,"tls_ms":0.000,)"
-      R"("send_ms":0.000,"wait_ms":12.000,"relay_ms":0.000,"total_ms":20.000})");
+      R"("verdict":"allowed","reason":"","detail":"","attempts":1,"redirects":0,)"
+      R"("webhook_id":"msg_1","status":200,"success":true,"truncated":false,"request_bytes":5,)"
+      R"("response_bytes":2,"receive_ms":0.000,"resolve_ms":1.500,"connect_ms":0.000,"tls_ms":0.000,)"
+      R"("send_ms":0.000,"wait_ms":12.000,"backoff_ms":0.000,"relay_ms":0.000,"total_ms":20.000})");
 }
 
 TEST(Record, IsOneTextLine) {
@@ -121,10 +124,10 @@ TEST(Record, IsOneTextLine) {
   EXPECT_EQ(to_text(record),
             "time=2026-01-02T03:04:05.006000Z request_id=000000001234abcd listener=127.0.0.1:4750 "
             "rule=partners method=POST destination=http://hooks.acme.io/in verdict=denied "
-            R"(reason=rule_denied detail="The rule \"partners\" denies." attempts=0 status=403 )"
-            "request_bytes=0 response_bytes=0 resolve_ms=0.000 connect_ms=0.000 tls_ms=0.000 "
-            "send_ms=0.000 "
-            "wait_ms=0.000 relay_ms=0.000 total_ms=0.000");
+            R"(reason=rule_denied detail="The rule \"partners\" denies." attempts=0 redirects=0 )"
+            "status=403 success=false truncated=false request_bytes=0 response_bytes=0 "
+            "receive_ms=0.000 resolve_ms=0.000 connect_ms=0.000 tls_ms=0.000 send_ms=0.000 "
+            "wait_ms=0.000 backoff_ms=0.000 relay_ms=0.000 total_ms=0.000");
 }
 
 TEST(Record, StaysOneLineWhateverIsInIt) {
