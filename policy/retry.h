@@ -36,9 +36,9 @@ struct Retry {
 
 // How an attempt ended: with a failure, or with an answer that is not a success.
 struct Attempted {
-  std::optional<Reason> failure;
+  std::optional<Reason> failure = {};
   int status = 0;
-  std::optional<Duration> retry_after;  // from now, as the answer asked
+  std::optional<Duration> retry_after = {};  // from now, as the answer asked
 };
 
 // True when `reason` means that no byte of the request has reached the destination, and that

@@ -225,5 +225,48 @@ TEST(HasBeenHere, RecognisesWhatAppendRequestWrote) {
   EXPECT_TRUE(has_been_here(head.fields, "egret-1"));
 }
 
+// What leaves with changes, and what a signer is told: the two never disagree.
+TEST(Changes, LeaveOutAndAddWhatASignerIsToldOf) {
+  struct Case {
+    string_view fields;
+    std::vector<string> remove;
+    string_view add;
+    string_view leaves;
+  };
+  const Case cases[] = {
+      {"X-A: 1\r\nX-B: 2\r\nX-C: 3\r\n", {"x-b"}, "", "X-A: 1\r\nX-C: 3\r\n"},
+      {"x-a: 1\r\nX_A: 2\r\nX-AA: 3\r\n", {"x-a"}, "", "X-AA: 3\r\n"},
+      {"X_A: 1\r\nX-A: 2\r\n", {"x_a"}, "", "X-A: 2\r\n"},
+      {"X-A:1\r\nX-B:  2  \r\n", {}, "X-N: new\r\n", "X-A: 1\r\nX-B: 2\r\nX-N: new\r\n"},
+      {"X-A: 1\r\n", {"x-a"}, "X-A: 2\r\nX-E: \r\n", "X-A: 2\r\nX-E: \r\n"},
+      {"Connection: X-Hop\r\nX-Hop: 1\r\nEgret-Key: a\r\nX-A: 1\r\n", {}, "", "X-A: 1\r\n"},
+      {"", {"x-a"}, "", ""},
+  };
+  for (const Case& each : cases) {
+    SCOPED_TRACE(each.fields);
+    const string text =
+        "GET http://hooks.example.com/ HTTP/1.1\r\nHost: x\r\n" + string(each.fields) + "\r\n";
+    RequestHead head;
+    ASSERT_TRUE(parse_request(text, head));
+    const Changes changes{each.remove, each.add};
+    string out;
+    append_request(out, head, url("http://hooks.example.com/"), head.framing, "egret-1", &changes);
+    EXPECT_EQ(out, "GET / HTTP/1.1\r\nHost: hooks.example.com\r\n" + string(each.leaves) +
+                       "Via: 1.1 egret-1\r\n\r\n");
+    string told;
+    for (const Field& field : forwarded(head, changes)) {
+      told += string(field.name) + ": " + string(field.value) + "\r\n";
+    }
+    EXPECT_EQ(told, each.leaves);
+  }
+}
+
+TEST(AppendRequest, KeepsTraceContextAndIdsWhateverConnectionNames) {
+  const string out = forwarded(
+      "Connection: traceparent, tracestate, webhook-id\r\ntraceparent: 00-a-b-01\r\n"
+      "tracestate: a=b\r\nwebhook-id: msg_1\r\n");
+  EXPECT_THAT(out, HasSubstr("traceparent: 00-a-b-01\r\ntracestate: a=b\r\nwebhook-id: msg_1\r\n"));
+}
+
 }  // namespace
 }  // namespace egret::http
