@@ -65,6 +65,7 @@ Loaded load_text(std::string_view text, std::string path, SecretSource& secrets)
   const Source source(std::move(path), text);
   Diagnostics diagnostics(source);
   Loaded loaded;
+  loaded.text = text;
   Recorded recorded(secrets, loaded);
   hide_pem(source, diagnostics);
   auto settings = std::make_shared<Settings>();

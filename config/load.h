@@ -32,6 +32,7 @@ struct Loaded {
   std::shared_ptr<const Settings> settings;  // null when any diagnostic is an error
   std::vector<Diagnostic> diagnostics;       // in the order of the text
   std::vector<std::string> files;            // that were read: the text's own, and those it names
+  std::string text;                          // as it was read
   std::vector<std::vector<std::string>> commands;  // that were run for secrets, as argument lists
 };
 

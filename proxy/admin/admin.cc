@@ -10,6 +10,8 @@
 
 #include "base/text.h"
 #include "policy/url.h"
+#include "proxy/admin/keys.h"
+#include "proxy/admin/response.h"
 #include "proxy/async/task_set.h"
 #include "proxy/head_reader.h"
 #include "proxy/http/parser.h"
@@ -23,17 +25,6 @@ constexpr size_t kHeadLimit = 16 * 1024;
 constexpr size_t kMostConnections = 64;
 constexpr Duration kPatience = std::chrono::seconds(10);  // for a request, and to take the answer
 constexpr Duration kWorkerPatience = std::chrono::seconds(1);
-
-struct Response {
-  int status = 200;
-  std::string content_type = "text/plain; charset=utf-8";
-  std::string content;
-  std::string fields;  // complete field lines
-};
-
-Response plain(int status, std::string content) {
-  return {.status = status, .content = std::move(content) + "\n", .fields = {}};
-}
 
 std::string to_bytes(const Response& response, bool keep_alive, bool with_content) {
   std::string out = fmt::format(
@@ -130,14 +121,20 @@ class Admin::Inside {
 
   async::Task<Response> answer(http::RequestHead& head) {
     const std::string_view path = head.target.substr(0, head.target.find('?'));
-    const bool known = path == "/healthz" || path == "/readyz" || path == "/metrics";
-    if (!known) co_return plain(404, "GET /healthz, /readyz or /metrics");
+    const bool keys = is_about_keys(path);
+    const bool known = keys || path == "/healthz" || path == "/readyz" || path == "/metrics";
+    if (!known) {
+      co_return plain(404,
+                      "GET /healthz, /readyz, /metrics, /v1/keys/jwks.json or "
+                      "/v1/keys/{name}/derived?host=h");
+    }
     if (head.method != "GET" && head.method != "HEAD") {
       Response refused = plain(405, "GET or HEAD only");
       refused.fields = "Allow: GET, HEAD\r\n";
       co_return refused;
     }
     if (path == "/healthz") co_return plain(200, "ok");
+    if (keys) co_return answer_about_keys(head, path);
     if (path == "/metrics") {
       std::optional<Response> refused = refuse(head);
       if (refused) co_return std::move(*refused);
@@ -154,6 +151,19 @@ class Admin::Inside {
     metrics.content =
         proxy::to_prometheus(collected->metrics, gateway_.process(), gateway_.labels());
     co_return metrics;
+  }
+
+  Response answer_about_keys(const http::RequestHead& head, std::string_view path) {
+    std::string_view query = head.target.substr(path.size());
+    if (!query.empty()) query.remove_prefix(1);
+    const bool is_public = path.ends_with(".json");
+    if (!is_public) {
+      std::optional<Response> refused = refuse(head);
+      if (refused) return std::move(*refused);
+    }
+    const bool private_way = token_.has_value() || !acceptor_.socket().endpoint;
+    const std::shared_ptr<const config::Settings> settings = gateway_.settings();
+    return about_keys(*settings, path, query, private_way, clock_.wall());
   }
 
   // Metrics name senders and rules: with a token, only for who has it; without one, only for who
@@ -191,6 +201,7 @@ class Admin::Inside {
     return collected;
   }
 
+  SystemClock clock_;
   async::Loop& loop_;
   std::shared_ptr<Mailbox> mailbox_;
   Gateway& gateway_;

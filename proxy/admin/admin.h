@@ -23,6 +23,8 @@ class Gateway {
   virtual void collect(std::function<void(proxy::Metrics)> take) = 0;
   [[nodiscard]] virtual proxy::ProcessMetrics process() const = 0;
   [[nodiscard]] virtual const proxy::Labels& labels() const = 0;
+  // Those in force.
+  [[nodiscard]] virtual std::shared_ptr<const config::Settings> settings() const = 0;
 };
 
 // Binds the admin address. Apart from Admin, so that the proxy can be told where it is before
@@ -34,6 +36,9 @@ Result<net::ListenSocket> bind(const config::ListenAddress& address);
 //   GET /healthz  200 while the process can answer
 //   GET /readyz   200 when every worker answers within a second; 503 otherwise and while draining
 //   GET /metrics  Prometheus text; needs the token when there is one
+//   GET /v1/keys/jwks.json            the public keys of what signs (RFC 7517); everybody's
+//   GET /v1/keys/{name}/derived?host= the secret that a key with `derive` has for a host; only with
+//                                     a token, or on a Unix socket
 //   Throws what keeps it from starting. Stops and joins when destroyed.
 class Admin {
  public:

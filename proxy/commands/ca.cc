@@ -1,20 +1,14 @@
 #include "proxy/commands/ca.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <iostream>
 
 #include "config/files.h"
 #include "config/interception_paths.h"
 #include "config/scalars.h"
-#include "proxy/net/socket.h"
+#include "proxy/commands/new_file.h"
 #include "proxy/tls/authority.h"
 #include "proxy/tls/description.h"
 
@@ -23,8 +17,6 @@ namespace {
 
 constexpr int kFailed = 2;
 constexpr size_t kMostCertificate = 64 << 10;
-constexpr mode_t kOwnersOnly = 0600;
-constexpr mode_t kEverybodyReads = 0644;
 
 int fail(const std::string& sentence) {
   std::cerr << "egret: " << sentence << "\n";
@@ -58,32 +50,6 @@ bool is_one_file(const CaFiles& files) {
     return std::filesystem::absolute(file, ignored).lexically_normal();
   };
   return place(files.certificate) == place(files.key);
-}
-
-// A new file with these bytes on stable storage; empty, or why not. Links are not followed.
-std::string write_new(const std::string& path, std::string_view bytes, mode_t mode) {
-  const auto why = [&path](int error) {
-    if (error == EEXIST) return path + " is there already; nothing was overwritten";
-    return "cannot write " + path + ": " + std::strerror(error);
-  };
-  const net::Fd file(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-  if (!file.valid()) return why(errno);
-  // Half a file would be in the way of the next attempt.
-  const auto give_up = [&] {
-    const int error = errno;
-    unlink(path.c_str());
-    return why(error);
-  };
-  fchmod(file.get(), mode);  // whatever the umask
-  while (!bytes.empty()) {
-    const ssize_t put = write(file.get(), bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return give_up();
-    bytes.remove_prefix(static_cast<size_t>(put));
-  }
-  if (fsync(file.get()) != 0) return give_up();
-  return {};
 }
 
 // What the certificate is to say, as it was asked for; empty, or why not.

@@ -4,13 +4,26 @@
 
 namespace egret::commands {
 
-config::Loaded load(const std::string& path) {
-  if (path.empty()) return {config::built_in_defaults(), {}, {}, {}};
-  config::Loaded loaded = config::load_file(path);
+namespace {
+
+config::Loaded said(config::Loaded loaded) {
   for (const config::Diagnostic& diagnostic : loaded.diagnostics) {
     std::cerr << diagnostic.to_string() << "\n";
   }
   return loaded;
+}
+
+}  // namespace
+
+config::Loaded load(const std::string& path) {
+  if (!path.empty()) return said(config::load_file(path));
+  config::Loaded loaded;
+  loaded.settings = config::built_in_defaults();
+  return loaded;
+}
+
+config::Loaded load_again(const std::string& text, const std::string& path) {
+  return said(config::load_text(text, path));
 }
 
 int check(const std::string& path) {

@@ -6,6 +6,8 @@
 #include "proxy/commands/ca.h"
 #include "proxy/commands/check.h"
 #include "proxy/commands/explain.h"
+#include "proxy/commands/keygen.h"
+#include "proxy/commands/receive.h"
 #include "proxy/commands/run.h"
 #include "proxy/version.h"
 
@@ -48,6 +50,47 @@ struct CaCommands {
   }
 };
 
+struct KeygenCommand {
+  KeygenOptions wanted;
+  CLI::App* command = nullptr;
+
+  explicit KeygenCommand(CLI::App& app) {
+    command = app.add_subcommand("keygen", "Make a new secret or key pair to sign with");
+    command
+        ->add_option("scheme", wanted.scheme,
+                     "standard-webhooks, standard-webhooks-ed25519, http-message-signatures, "
+                     "stripe, github, shopify or slack")
+        ->required();
+    command->add_option("--algorithm", wanted.algorithm,
+                        "Of http-message-signatures: ed25519 (usual), hmac-sha256, "
+                        "ecdsa-p256-sha256 or rsa-pss-sha512");
+    command->add_option("-o,--output", wanted.output,
+                        "A new file for the secret; without it: stdout");
+  }
+};
+
+struct ReceiveCommand {
+  ReceiveOptions wanted;
+  CLI::App* command = nullptr;
+
+  explicit ReceiveCommand(CLI::App& app) {
+    command =
+        app.add_subcommand("receive", "Receive webhooks, print them, verify their signatures");
+    command->add_option("--port", wanted.port, "The port (9000); 0: any that is free");
+    command->add_option("--address", wanted.address, "The address (127.0.0.1)");
+    command->add_option("--key", wanted.keys,
+                        "A file with whsec_…, whpk_…, a public key as PEM, or another scheme's "
+                        "secret; may be repeated");
+    command->add_option("--scheme", wanted.scheme, "The scheme, where the key does not say it");
+    command->add_option("--status", wanted.status, "Answer with this status")
+        ->check(CLI::Range(200, 599));
+    command->add_option("--delay", wanted.delay, "Wait before each answer, such as 2s");
+    command->add_option("--fail", wanted.fail, "Let so many requests fail first (with 503)")
+        ->check(CLI::Range(1, 1'000'000));
+    command->add_option("--redirect", wanted.redirect, "Answer with 307 to this URL");
+  }
+};
+
 // Help and version go to stdout with 0; a mistake is one line on stderr, with what to do.
 int report(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);
@@ -85,6 +128,8 @@ int main(int argc, char** argv) {
       ->required();
   explain->footer("Exit: 0 allowed, 3 denied or malformed, 4 cannot be resolved, 2 usage.");
   const CaCommands ca(app);
+  const KeygenCommand keys(app);
+  const ReceiveCommand receiver(app);
   CLI::App* version = app.add_subcommand("version", "Print the version");
 
   try {
@@ -98,6 +143,8 @@ int main(int argc, char** argv) {
   }
   if (*ca.init) return ca_init(ca.wanted);
   if (*ca.show) return ca_show(ca.wanted.files);
+  if (*keys.command) return keygen(keys.wanted);
+  if (*receiver.command) return receive(receiver.wanted);
   if (*check) return commands::check(config);
   if (*explain) {
     explain_options.config = config;

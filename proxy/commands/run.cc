@@ -10,11 +10,16 @@
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <thread>
 
+#include "config/command.h"
 #include "proxy/admin/admin.h"
 #include "proxy/commands/check.h"
+#include "proxy/commands/command_helper.h"
 #include "proxy/commands/confine.h"
+#include "proxy/commands/file_watch.h"
 #include "proxy/logging.h"
 #include "proxy/server.h"
 #include "proxy/version.h"
@@ -44,6 +49,12 @@ class Signals {
     }
     return number;
   }
+  // The same, or 0 once a look at the files is due.
+  int wait_for_a_look() const {
+    const timespec look{1, 0};
+    const int number = sigtimedwait(&set_, nullptr, &look);
+    return number < 0 ? 0 : number;
+  }
 
  private:
   sigset_t set_;
@@ -51,16 +62,27 @@ class Signals {
 
 class ServerGateway final : public admin::Gateway {
  public:
-  explicit ServerGateway(proxy::Server& server) : server_(server) {}
+  ServerGateway(proxy::Server& server, std::shared_ptr<const config::Settings> settings)
+      : server_(server), settings_(std::move(settings)) {}
+  void set_settings(std::shared_ptr<const config::Settings> settings) {
+    const std::lock_guard lock(mutex_);
+    settings_ = std::move(settings);
+  }
   bool draining() const override { return server_.draining(); }
   void collect(std::function<void(proxy::Metrics)> take) override {
     server_.collect(std::move(take));
   }
   proxy::ProcessMetrics process() const override { return server_.process(); }
   const proxy::Labels& labels() const override { return server_.labels(); }
+  std::shared_ptr<const config::Settings> settings() const override {
+    const std::lock_guard lock(mutex_);
+    return settings_;
+  }
 
  private:
   proxy::Server& server_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const config::Settings> settings_;
 };
 
 // Why a reload may have been refused: a file in a folder that was not named at the start.
@@ -81,24 +103,54 @@ std::string sandbox_hint(const config::Loaded& loaded, const std::string& why) {
          "is not widened: restart Egret (docs/configuration.md, `sandbox`)";
 }
 
-void reload(const std::string& path, proxy::Server& server, admin::Admin& admin, proxy::Log& log) {
-  if (path.empty()) {
-    log.event(LogLevel::warn, "SIGHUP: there is no configuration file to reload");
-    return;
-  }
-  const config::Loaded loaded = load(path);
+// What `egret run` works with after its start.
+struct Running {
+  const std::string& path;
+  std::string text;  // of the configuration in force
+  FileWatch watch;   // over the files that it names
+  proxy::Server& server;
+  ServerGateway& gateway;
+  admin::Admin& admin;
+  proxy::Log& log;
+};
+
+std::vector<std::string> named_files(const config::Loaded& loaded, const std::string& path) {
+  std::vector<std::string> files = loaded.files;
+  std::erase(files, path);
+  return files;
+}
+
+void take(config::Loaded loaded, const std::string& why, Running& running) {
   const auto& settings = loaded.settings;
-  const Result<> reloaded = server.reload(settings);
+  const Result<> reloaded = running.server.reload(settings);
   if (!reloaded) {
-    log.event(LogLevel::error,
-              "reload refused, the old configuration stays: " + reloaded.error().detail +
-                  sandbox_hint(loaded, reloaded.error().detail));
+    running.log.event(LogLevel::error, why + ": reload refused, the old configuration stays: " +
+                                           reloaded.error().detail +
+                                           sandbox_hint(loaded, reloaded.error().detail));
     return;
   }
-  protect_secrets(*settings, log);
-  look_for_name_servers(*settings, log);
-  admin.set_token(settings->admin.token);
-  log.event(LogLevel::info, "configuration reloaded from " + path);
+  protect_secrets(*settings, running.log);
+  look_for_name_servers(*settings, running.log);
+  running.admin.set_token(settings->admin.token);
+  running.gateway.set_settings(settings);
+  running.watch = FileWatch(named_files(loaded, running.path));
+  running.text = std::move(loaded.text);
+  running.log.event(LogLevel::info, why + ": configuration reloaded from " + running.path);
+}
+
+void reload(Running& running) {
+  if (running.path.empty()) {
+    running.log.event(LogLevel::warn, "SIGHUP: there is no configuration file to reload");
+    return;
+  }
+  take(load(running.path), "SIGHUP", running);
+}
+
+// The files that the configuration names, with its text as it is in force: a file that is being
+// edited beside them is not for now.
+void look_at_files(Running& running) {
+  const std::optional<std::string> changed = running.watch.settled_change();
+  if (changed) take(load_again(running.text, running.path), "changed: " + *changed, running);
 }
 
 // What became of the exchanges that were open at SIGTERM.
@@ -141,8 +193,9 @@ void end_within(Duration limit, int status) {
   }).detach();
 }
 
-int serve(const std::string& path, std::shared_ptr<const config::Settings> settings,
-          const Signals& signals, proxy::Log& log) {
+int serve(const std::string& path, const config::Loaded& loaded, const Signals& signals,
+          proxy::Log& log) {
+  const auto& settings = loaded.settings;
   Result<net::ListenSocket> admin_socket = admin::bind(settings->admin.address);
   if (!admin_socket) {
     std::cerr << "egret: admin: " << admin_socket.error().detail << "\n";
@@ -158,16 +211,18 @@ int serve(const std::string& path, std::shared_ptr<const config::Settings> setti
     std::cerr << "egret: " << server.error().detail << "\n";
     return 1;
   }
-  ServerGateway gateway(**server);
+  ServerGateway gateway(**server, settings);
   admin::Admin admin(std::move(*admin_socket), settings->admin, gateway);
   log.event(LogLevel::info,
             fmt::format("egret {} listens on {}, admin on {}, {} workers{}", proxy::kVersion,
                         fmt::join((*server)->addresses(), ", "), admin_name, settings->workers,
                         settings->mode == policy::Mode::report ? ", report mode" : ""));
-  int number = signals.wait();
-  while (number == SIGHUP) {
-    reload(path, **server, admin, log);
-    number = signals.wait();
+  Running running{path,  loaded.text, FileWatch(named_files(loaded, path)), **server, gateway,
+                  admin, log};
+  int number = signals.wait_for_a_look();
+  while (number == 0 || number == SIGHUP) {
+    number == SIGHUP ? reload(running) : look_at_files(running);
+    number = signals.wait_for_a_look();
   }
   const Drained drained = drain(**server, signals, log);
   const int status = drained == Drained::stopped ? 1 : 0;
@@ -182,6 +237,23 @@ int run(const std::string& path) {
   const auto& settings = loaded.settings;
   if (!settings) return 2;
   const Signals signals;
+  std::unique_ptr<CommandHelper> helper;
+  if (!loaded.commands.empty() && settings->sandbox != config::Sandbox::off) {
+    Result<std::unique_ptr<CommandHelper>> started = CommandHelper::start(loaded.commands);
+    if (!started) {
+      std::cerr << "egret: commands: " << started.error().detail << "\n";
+      return 1;
+    }
+    helper = std::move(*started);
+  }
+  if (settings->sandbox != config::Sandbox::off) {
+    config::set_command_runner(
+        [&helper](const std::vector<std::string>& arguments, std::string& error) -> std::string {
+          if (helper) return helper->run(arguments, error);
+          error = "no command was in the configuration when Egret started; restart it";
+          return {};
+        });
+  }
   const Result<Confined> confined = confine(loaded);
   if (!confined) {
     const bool required = settings->sandbox == config::Sandbox::required;
@@ -205,7 +277,7 @@ int run(const std::string& path) {
     return 1;
   }
   try {
-    const int code = serve(path, settings, signals, log);
+    const int code = serve(path, loaded, signals, log);
     log.flush();
     return code;
   } catch (const std::exception& error) {

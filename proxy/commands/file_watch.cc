@@ -1,0 +1,47 @@
+#include "proxy/commands/file_watch.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+namespace egret::commands {
+
+FileWatch::FileWatch(std::vector<std::string> files) {
+  std::ranges::sort(files);
+  const auto repeated = std::ranges::unique(files);
+  files.erase(repeated.begin(), repeated.end());
+  for (std::string& path : files) {
+    const Stamp now = stamp_of(path);
+    files_.push_back({std::move(path), now, now});
+  }
+}
+
+std::optional<std::string> FileWatch::settled_change() {
+  bool moving = false;
+  for (Watched& file : files_) {
+    const Stamp now = stamp_of(file.path);
+    moving |= now != file.last;
+    file.last = now;
+  }
+  if (moving) return std::nullopt;
+  std::optional<std::string> changed;
+  for (Watched& file : files_) {
+    if (file.last == file.known) continue;
+    file.known = file.last;
+    if (!changed) changed = file.path;
+  }
+  return changed;
+}
+
+FileWatch::Stamp FileWatch::stamp_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return {.there = true,
+          .device = status.st_dev,
+          .inode = status.st_ino,
+          .size = status.st_size,
+          .seconds = status.st_mtim.tv_sec,
+          .nanoseconds = status.st_mtim.tv_nsec};
+}
+
+}  // namespace egret::commands

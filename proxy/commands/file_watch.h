@@ -1,0 +1,40 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace egret::commands {
+
+// FileWatch sees that files have changed, by looking: also through links that are swapped, as
+// Kubernetes does with mounted secrets, and on file systems that tell nobody. One thread.
+class FileWatch {
+ public:
+  explicit FileWatch(std::vector<std::string> files);
+  // One look. The path of a file that has changed since, once no file of them is changing any more
+  // between two looks: who writes a pair of files has a moment. Each change is told once.
+  std::optional<std::string> settled_change();
+
+ private:
+  struct Stamp {
+    bool there = false;
+    dev_t device = 0;
+    ino_t inode = 0;
+    int64_t size = 0;
+    int64_t seconds = 0;
+    int64_t nanoseconds = 0;
+    bool operator==(const Stamp&) const = default;
+  };
+  struct Watched {
+    std::string path;
+    Stamp known;  // as it was read
+    Stamp last;   // at the last look
+  };
+  static Stamp stamp_of(const std::string& path);
+  std::vector<Watched> files_;
+};
+
+}  // namespace egret::commands
