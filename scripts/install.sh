@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # install.sh GROUP…: installs the Debian packages of these groups (scripts/packages.txt) that are
-# missing. Needs root, or sudo, only when something is missing. Starts no service.
+# missing; for the group test also the npm packages of tests/e2e/receivers, into that folder.
+# Needs root, or sudo, only when a Debian package is missing. Starts no service.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -8,6 +9,20 @@ if [ $# -eq 0 ]; then
   echo "usage: install.sh GROUP…   groups: $(awk '!/^#/ && NF {print $1}' "$here/packages.txt" | sort -u | xargs)" >&2
   exit 2
 fi
+
+# The libraries that verify signatures, as their lock file pins them; their scripts are not run.
+install_receivers() {
+  local folder=$here/../tests/e2e/receivers
+  local mark=$folder/node_modules/.package-lock.json
+  if [ -e "$mark" ] && [ ! "$folder/package-lock.json" -nt "$mark" ]; then return; fi
+  echo "Installing npm packages: tests/e2e/receivers"
+  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+  touch "$mark"
+}
+case " $* " in
+  *" test "*) after=install_receivers ;;
+  *) after=true ;;
+esac
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 known() { apt-cache show "$1" >/dev/null 2>&1; }
@@ -25,10 +40,15 @@ for group in "$@"; do
     for package in ${entry//|/ }; do
       if installed "$package"; then found=yes; fi
     done
+    # Other packages of Node.js than Debian's bring it along.
+    if [ "$entry" = npm ] && command -v npm >/dev/null; then found=yes; fi
     if [ $found = no ]; then missing+=("$entry"); fi
   done
 done
-if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+if [ ${#missing[@]} -eq 0 ]; then
+  $after
+  exit 0
+fi
 
 if ! command -v apt-get >/dev/null; then
   echo "install.sh: this is not Debian; please install: ${missing[*]}" >&2
@@ -97,3 +117,4 @@ if ! choose || ! install_chosen 2>/dev/null; then
   fi
   install_chosen
 fi
+$after

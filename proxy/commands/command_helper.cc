@@ -6,11 +6,14 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "config/command.h"
 #include "config/diagnostics.h"
@@ -90,7 +93,16 @@ Result<std::unique_ptr<CommandHelper>> CommandHelper::start(
   const pid_t child = fork();
   if (child < 0) return Unexpected(Reason::internal_error, std::strerror(errno));
   if (child == 0) serve(theirs.get(), commands, parent);
-  return std::unique_ptr<CommandHelper>(new CommandHelper(std::move(ours), std::move(commands)));
+  return std::unique_ptr<CommandHelper>(
+      new CommandHelper(std::move(ours), child, std::move(commands)));
+}
+
+CommandHelper::~CommandHelper() {
+  socket_ = net::Fd();
+  constexpr int kLooks = 100;
+  for (int look = 0; look < kLooks && waitpid(child_, nullptr, WNOHANG) == 0; ++look) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 std::string CommandHelper::run(const std::vector<std::string>& arguments, std::string& error) {

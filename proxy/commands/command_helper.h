@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,13 +23,19 @@ class CommandHelper {
   static Result<std::unique_ptr<CommandHelper>> start(
       std::vector<std::vector<std::string>> commands);
 
+  // Lets it end, and waits for that for a moment.
+  ~CommandHelper();
+  CommandHelper(const CommandHelper&) = delete;
+  CommandHelper& operator=(const CommandHelper&) = delete;
+
   // As config::run_command does, for one of the commands; another is an error: it needs a restart.
   std::string run(const std::vector<std::string>& arguments, std::string& error);
 
  private:
-  CommandHelper(net::Fd socket, std::vector<std::vector<std::string>> commands)
-      : socket_(std::move(socket)), commands_(std::move(commands)) {}
+  CommandHelper(net::Fd socket, pid_t child, std::vector<std::vector<std::string>> commands)
+      : socket_(std::move(socket)), child_(child), commands_(std::move(commands)) {}
   net::Fd socket_;
+  pid_t child_;
   std::vector<std::vector<std::string>> commands_;
 };
 

@@ -108,6 +108,7 @@ constexpr std::array kCalls = std::to_array<const char*>({
     "gettid",
     "getpid",
     "getppid",
+    "wait4",  // for the process that runs commands (proxy/commands/command_helper.h)
     "getuid",
     "geteuid",
     "getgid",
@@ -138,7 +139,7 @@ constexpr std::array kCalls = std::to_array<const char*>({
 
 // What Needs::sanitizers is for.
 constexpr std::array kSanitizerCalls = std::to_array<const char*>(
-    {"clone", "ptrace", "wait4", "waitid", "prctl", "kill", "tgkill", "mmap", "mprotect",
+    {"clone", "ptrace", "waitid", "prctl", "kill", "tgkill", "mmap", "mprotect",
      "personality", "process_vm_readv", "setitimer", "execve", "fork", "vfork", "pipe", "mincore",
      "getdents", "socketpair"});
 

@@ -536,6 +536,41 @@ class Receiver(Listener):
                 connection.sendall(answer)
 
 
+def temporary_folder():
+    return tempfile.TemporaryDirectory(prefix="egret-e2e-")
+
+
+class OwnReceiver:
+    """`egret receive` with these options, on a free port."""
+
+    def __init__(self, *options):
+        self.out = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([BINARY, "receive", "--port", "0", *options], stdout=self.out, stderr=subprocess.STDOUT,
+                                        stdin=subprocess.DEVNULL)
+
+    def __enter__(self):
+        try:
+            found = wait_until(lambda: re.search(r"http://(\S+)/ ", self.said()), what="the receiver's first line")
+        except BaseException:
+            self.process.kill()
+            raise
+        self.authority = found[1]
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(PATIENCE)
+        self.out.close()
+        if code != 0:
+            raise AssertionError(f"egret receive ended with {code}")
+
+    def url(self, path="/hook"):
+        return f"http://{self.authority}{path}"
+
+    def said(self):
+        return os.pread(self.out.fileno(), 1 << 20, 0).decode(errors="replace")
+
+
 def held():
     """(respond, release): a receiver's answers that wait until the test says so."""
     release = threading.Event()
