@@ -1,6 +1,7 @@
 #include "proxy/commands/explain.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iostream>
@@ -39,6 +40,26 @@ struct Wanted {
   bool connect = false;
   policy::Url url;
 };
+
+// What Egret does with a request beside sending it once, where the rule says so.
+void explain_on_behalf(const policy::Rule& rule, policy::Trace& steps) {
+  using policy::Follow;
+  if (!rule.sign.empty()) {
+    steps.push_back({"sign", "ok", fmt::format("by {}", fmt::join(rule.sign, ", "))});
+  }
+  if (rule.redirects.follow != Follow::never) {
+    const std::string_view where = rule.redirects.follow == Follow::any ? "anywhere"
+                                   : rule.redirects.follow == Follow::same_host
+                                       ? "to the same host"
+                                       : "within the origin";
+    steps.push_back({"redirect", "ok",
+                     fmt::format("followed {}, at most {}; each hop is judged anew", where,
+                                 rule.redirects.max)});
+  }
+  if (rule.retry.attempts > 1) {
+    steps.push_back({"retry", "ok", fmt::format("at most {} attempts", rule.retry.attempts)});
+  }
+}
 
 class Explainer {
  public:
@@ -142,6 +163,7 @@ class Explainer {
     if (rule.way.source) {
       explained.steps.push_back({"source", "ok", "from " + rule.way.source->to_string()});
     }
+    explain_on_behalf(rule, explained.steps);
   }
 
   static std::vector<policy::Address> known_addresses(const policy::Host& host) {

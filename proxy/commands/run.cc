@@ -120,13 +120,14 @@ std::vector<std::string> named_files(const config::Loaded& loaded, const std::st
   return files;
 }
 
+// `why`: empty, or what made Egret look.
 void take(config::Loaded loaded, const std::string& why, Running& running) {
   const auto& settings = loaded.settings;
   const Result<> reloaded = running.server.reload(settings);
   if (!reloaded) {
-    running.log.event(LogLevel::error, why + ": reload refused, the old configuration stays: " +
-                                           reloaded.error().detail +
-                                           sandbox_hint(loaded, reloaded.error().detail));
+    running.log.event(LogLevel::error,
+                      "reload refused, the old configuration stays: " + reloaded.error().detail +
+                          why + sandbox_hint(loaded, reloaded.error().detail));
     return;
   }
   protect_secrets(*settings, running.log);
@@ -135,7 +136,7 @@ void take(config::Loaded loaded, const std::string& why, Running& running) {
   running.gateway.set_settings(settings);
   running.watch = FileWatch(named_files(loaded, running.path));
   running.text = std::move(loaded.text);
-  running.log.event(LogLevel::info, why + ": configuration reloaded from " + running.path);
+  running.log.event(LogLevel::info, "configuration reloaded from " + running.path + why);
 }
 
 void reload(Running& running) {
@@ -143,14 +144,15 @@ void reload(Running& running) {
     running.log.event(LogLevel::warn, "SIGHUP: there is no configuration file to reload");
     return;
   }
-  take(load(running.path), "SIGHUP", running);
+  take(load(running.path), "", running);
 }
 
 // The files that the configuration names, with its text as it is in force: a file that is being
 // edited beside them is not for now.
 void look_at_files(Running& running) {
   const std::optional<std::string> changed = running.watch.settled_change();
-  if (changed) take(load_again(running.text, running.path), "changed: " + *changed, running);
+  if (!changed) return;
+  take(load_again(running.text, running.path), "; " + *changed + " has changed", running);
 }
 
 // What became of the exchanges that were open at SIGTERM.

@@ -18,8 +18,7 @@ class PlantedSecret final : public egret::config::SecretSource {
     if (path.size() % 8 == 7) error = "cannot read it";
     return std::string(kSecret) + (path.size() % 2 == 1 ? "\n not a token" : "");
   }
-  std::string read_command(const std::vector<std::string>& arguments,
-                           std::string& error) override {
+  std::string read_command(const std::vector<std::string>& arguments, std::string& error) override {
     return read_file(arguments.front(), error);
   }
   std::string read_env(const std::string& name, std::string& error) override {
