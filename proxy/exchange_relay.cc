@@ -50,8 +50,6 @@ async::Task<Result<>> Exchange::relay() {
   http::append_response(sink.head, answer_.head, relayed, minor_version_, keep_alive_,
                         services_.pseudonym, extra);
   record_.status = answer_.head.status;
-  record_.successful = asked().success.contains(record_.status);
-  if (!record_.successful) ++services_.metrics.answers_unsuccessful;
   answer_.buffer.consume(answer_.head_size);
 
   Source source{.stream = *upstream_.connection.stream,
@@ -68,6 +66,8 @@ async::Task<Result<>> Exchange::relay() {
   if (source.truncated) ++services_.metrics.answers_truncated;
   if (poured && background_.size() > 0) co_await upload_ended_.wait(total_);
   record_.relay += async::Scheduler::current().now() - began;
+  record_.successful = poured && asked().success.contains(record_.status);
+  if (poured && !record_.successful) ++services_.metrics.answers_unsuccessful;
   if (poured) keep_upstream();
   co_return poured;
 }

@@ -91,7 +91,9 @@ TEST(SimulationItself, SeesABugOfEachKind) {
       {Sabotage::doubles_a_line, "a second line"},
       {Sabotage::keeps_a_buffer, "still open at the end: buffers 1"},
       {Sabotage::waits_too_long, "it took too long"},
-      {Sabotage::forwards_twice, "3 times"},
+      {Sabotage::forwards_twice, "30 times"},
+      {Sabotage::retries_more, "more attempts than any configuration allows"},
+      {Sabotage::follows_more, "more redirects than any configuration allows"},
   };
   for (const Case& each : cases) {
     bool seen = false;

@@ -60,6 +60,12 @@ std::string Run::for_gateway(const Config& config) const {
     }
   }
 
+  const auto replace = [&yaml](std::string_view from, std::string_view to) {
+    const size_t at = yaml.find(from);
+    if (at != std::string::npos) yaml.replace(at, yaml.find_first_of(",}", at) - at, to);
+  };
+  if (stage_.sabotage == Sabotage::retries_more) replace("attempts: ", "attempts: 9");
+  if (stage_.sabotage == Sabotage::follows_more) replace("follow: never", "follow: any");
   if (stage_.sabotage == Sabotage::waits_too_long) {
     yaml.insert(yaml.find("timeouts: {") + 11,
                 "resolve: 80s, connect: 80s, response: 80s, idle: 80s, total: 80s, tunnel: 1h}\n#");
@@ -160,7 +166,10 @@ void Run::watch() {
     }
     const std::optional<size_t> slot = stage_.universe.slot_of(place.address);
     const bool asked_for = std::ranges::any_of(stage_.requests, [&](const Request& request) {
-      return request.slot == slot && request.port == place.port;
+      return (request.slot == slot && request.port == place.port) ||
+             std::ranges::any_of(request.led, [&](const Request::Led& led) {
+               return led.slot == slot && led.port == place.port;
+             });
     });
     if (!asked_for && !stage_.hostile) stage_.wrong("a dial that nobody asked for: " + endpoint);
     if (!slot) continue;
@@ -251,6 +260,12 @@ void Run::check_lines() {
           status != request->answered) {
         stage_.wrong("the sender got " + std::to_string(request->answered) + ", not as " + line);
       }
+      const int walks =
+          std::stoi(log_value(line, "attempts")) + std::stoi(log_value(line, "redirects"));
+      if (request->method != "CONNECT" && request->seen > (request->repeatable ? 2 : 1) * walks &&
+          stage_.sabotage != Sabotage::forwards_twice) {
+        stage_.wrong("destinations saw it " + std::to_string(request->seen) + " times: " + line);
+      }
       if (log_value(line, "verdict") == "denied" && request->seen > 0) {
         stage_.wrong("a destination saw what was denied: " + line);
       }
@@ -268,6 +283,12 @@ void Run::check_line(const std::string& line) {
       log_value(line, "verdict") == "allowed" || log_value(line, "verdict") == "reported";
   if (!allowed && (!log_value(line, "address").empty() || log_value(line, "attempts") != "0")) {
     stage_.wrong("a line that was not allowed, and connected: " + line);
+  }
+  if (std::stoi(log_value(line, "attempts")) > stage_.most_attempts()) {
+    stage_.wrong("more attempts than any configuration allows: " + line);
+  }
+  if (std::stoi(log_value(line, "redirects")) > stage_.most_redirects()) {
+    stage_.wrong("more redirects than any configuration allows: " + line);
   }
   const auto total =
       std::chrono::duration<double, std::milli>(std::stod(log_value(line, "total_ms")));

@@ -6,8 +6,9 @@
 namespace egret::test::sim {
 namespace {
 
-constexpr std::string_view kStatuses[] = {"200 OK",       "200 OK",     "200 OK",   "201 Made",
-                                          "404 Not Here", "500 Broken", "302 Found"};
+constexpr std::string_view kStatuses[] = {
+    "200 OK",    "200 OK",    "200 OK",         "201 Made",       "404 Not Here",  "500 Broken",
+    "302 Found", "503 Later", "307 Over There", "308 Over There", "307 Over There"};
 
 std::string chunks(Dice& dice, std::string_view body) {
   std::string out;
@@ -53,6 +54,34 @@ void add_interim(Stage& stage, std::string& out) {
   for (size_t times = stage.dice.between(1, 3); times > 0; --times) out += stage.dice.pick(kWays);
 }
 
+// Where a redirect leads: to anywhere in the universe, under the request's token; or nowhere.
+std::string make_location(Stage& stage, Request& request) {
+  Dice& dice = stage.dice;
+  static constexpr std::string_view kOdd[] = {"file:///etc/passwd",
+                                              "http://",
+                                              "http://169.254.169.254/latest",
+                                              "http://user:pw@alpha-one.io/",
+                                              "//localhost/",
+                                              "http://metadata.google.internal/",
+                                              "/b c",
+                                              "http://127.1/",
+                                              ""};
+  const uint64_t what = dice.below(10);
+  if (what == 0) return std::string(dice.pick(kOdd));
+  const std::string path =
+      "/" + request.token + (dice.percent(50) ? "/" + std::to_string(dice.below(4)) : "");
+  if (what < 3) {
+    request.led.push_back({request.slot, request.port});
+    return path;
+  }
+  const size_t slot = dice.below(stage.universe.names().size());
+  std::string host = stage.universe.names()[slot].text;
+  if (host.empty()) host = stage.universe.literal(dice.percent(60));
+  const uint16_t port = dice.percent(80) ? 80 : 8080;
+  request.led.push_back({slot, port});
+  return "http://" + host + ":" + std::to_string(port) + path;
+}
+
 }  // namespace
 
 AnswerPlan make_answer(Stage& stage, std::string_view token, std::string_view method) {
@@ -71,6 +100,13 @@ AnswerPlan make_answer(Stage& stage, std::string_view token, std::string_view me
   if (dice.percent(15)) add_interim(stage, plan.wire);
   plan.wire += std::string(http_1_0 ? "HTTP/1.0 " : "HTTP/1.1 ") + status + "\r\n";
   if (!token.empty()) plan.wire += "X-Token: " + std::string(token) + "\r\n";
+  Request* request = stage.find(token);
+  if (plan.answer.status / 100 == 3 && request != nullptr && request->polite) {
+    plan.wire += "Location: " + make_location(stage, *request) + "\r\n";
+  }
+  if (plan.answer.status == 503 && dice.percent(30)) {
+    plan.wire += "Retry-After: " + std::to_string(dice.below(4)) + "\r\n";
+  }
   plan.closes = http_1_0 || dice.percent(20);
   if (plan.closes && !http_1_0) plan.wire += "Connection: close\r\n";
   const uint64_t framing = dice.below(10);

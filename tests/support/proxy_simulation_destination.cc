@@ -109,8 +109,9 @@ void Destination::on_head(const Message& message) {
   std::string token;
   if (request_ != nullptr) {
     token = request_->token;
-    request_->seen += stage_.sabotage == Sabotage::forwards_twice ? 3 : 1;
+    request_->seen += stage_.sabotage == Sabotage::forwards_twice ? 30 : 1;
     check_addressed(*request_);
+    check_secrets(message, *request_);
     if (stage_.sabotage == Sabotage::swaps_answers) token = stage_.requests.front().token;
   }
   plan_ = make_answer(stage_, token, method);
@@ -146,15 +147,36 @@ void Destination::check_clean(const Message& message) {
 void Destination::check_addressed(const Request& request) {
   if (!request.polite) return;
   const std::string what = name_ + " got " + request.token;
-  if (stage_.universe.slot_of(place_.address) != request.slot || place_.port != request.port) {
+  const std::optional<size_t> slot = stage_.universe.slot_of(place_.address);
+  const bool led = stage_.most_redirects() > 0 &&
+                   std::ranges::any_of(request.led, [&](const Request::Led& led_to) {
+                     return led_to.slot == slot && led_to.port == place_.port;
+                   });
+  if (!led && (slot != request.slot || place_.port != request.port)) {
     stage_.wrong(what + ", which is for " + request.host);
   }
   if (!stage_.permitted_since(request.sent_at, place_,
                               request.stranger ? Stage::Who::stranger : Stage::Who::known)) {
     stage_.wrong(what + ", which no configuration since it was sent permits");
   }
-  if (request.seen > (request.repeatable ? 2 : 1)) {
+  const int walks = stage_.most_attempts() + stage_.most_redirects();
+  if (request.seen > (request.repeatable ? 2 : 1) * walks) {
     stage_.wrong(what + " " + std::to_string(request.seen) + " times");
+  }
+}
+
+// Credentials are for the origin that the sender named.
+void Destination::check_secrets(const Message& message, const Request& request) {
+  if (!request.polite) return;
+  const bool home = message.field("Host") == request.authority();
+  for (const char* secret : {"Authorization", "X-Api-Key", "Cookie"}) {
+    if (!home && message.count(secret) > 0) {
+      stage_.wrong(name_ + " got another origin's " + secret + " with " + request.token);
+    }
+    // Who was redirected may have left them behind.
+    if (home && message.count(secret) == 0 && request.led.empty()) {
+      stage_.wrong(name_ + " did not get " + secret + " with " + request.token);
+    }
   }
 }
 

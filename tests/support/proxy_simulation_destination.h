@@ -39,6 +39,7 @@ class Destination {
   void on_whole(const Message& message);
   void check_clean(const Message& message);
   void check_addressed(const Request& request);
+  void check_secrets(const Message& message, const Request& request);
   void check_tokens(std::string_view bytes, const Request* of);
   void take_tunnel(std::string_view bytes);
   void say_in_tunnel();

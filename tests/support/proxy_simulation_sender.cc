@@ -28,6 +28,11 @@ void write(Dice& dice, Request& request, bool http_1_0) {
   out = request.method + " " + (tunnel ? authority : "http://" + authority + "/" + request.token) +
         (http_1_0 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n") + "Host: " + authority +
         "\r\nX-Token: " + request.token + "\r\n";
+  if (!tunnel) {
+    out +=
+        "Authorization: Bearer secret\r\nCookie: a=secret\r\nX-Api-Key: secret\r\n"
+        "Egret-Sensitive: x-api-key\r\n";
+  }
   if (request.closes && !http_1_0) out += "Connection: close\r\n";
   if (http_1_0 && !request.closes) out += "Connection: keep-alive\r\n";
   if (request.method == "POST" && dice.percent(20)) {

@@ -108,8 +108,12 @@ class Polite final : public Sender {
       return;
     }
     const bool true_to_it =
-        std::ranges::any_of(request.answers, [&message](const Request::Answered& sent) {
-          return sent.complete && sent.status == message.status() && sent.body == message.body;
+        std::ranges::any_of(request.answers, [this, &message](const Request::Answered& sent) {
+          if (sent.status != message.status()) return false;
+          const bool cut = stage_.cuts_at(message.body.size()) &&
+                           sent.body.size() > message.body.size() &&
+                           sent.body.starts_with(message.body);
+          return cut || (sent.complete && sent.body == message.body);
         });
     if (!true_to_it)
       stage_.wrong(got + ", whole, to " + token + "; no destination sent that whole");

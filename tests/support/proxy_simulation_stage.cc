@@ -104,4 +104,20 @@ Duration Stage::longest_exchange() const {
   return longest;
 }
 
+int Stage::most_attempts() const {
+  int most = 0;
+  for (const Era& era : eras_) most = std::max(most, era.config.attempts);
+  return most;
+}
+
+int Stage::most_redirects() const {
+  int most = 0;
+  for (const Era& era : eras_) most = std::max(most, era.config.redirects);
+  return most;
+}
+
+bool Stage::cuts_at(size_t size) const {
+  return std::ranges::any_of(eras_, [size](const Era& era) { return era.config.largest == size; });
+}
+
 }  // namespace egret::test::sim

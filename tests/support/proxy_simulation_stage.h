@@ -25,6 +25,8 @@ enum class Sabotage : uint8_t {
   keeps_a_buffer,   // something is still held at the end
   waits_too_long,   // a timeout is longer than the oracle's
   forwards_twice,   // a request reaches a destination once more
+  retries_more,     // attempts beyond those of the configuration
+  follows_more,     // redirects that the configuration does not follow
 };
 
 inline constexpr int kCutShort = -1;
@@ -39,6 +41,10 @@ struct Request {
   std::string host;  // as in the URL
   size_t slot = 0;
   uint16_t port = 0;
+  // As the Host that a destination of its own origin gets.
+  [[nodiscard]] std::string authority() const {
+    return port == 80 ? host : host + ":" + std::to_string(port);
+  }
   std::string body;
   bool expects = false;
   bool closes = false;  // it is the sender's last
@@ -50,6 +56,11 @@ struct Request {
 
   // At destinations.
   int seen = 0;
+  struct Led {
+    size_t slot = 0;
+    uint16_t port = 0;
+  };
+  std::vector<Led> led;  // where redirects told it to go
   struct Answered {
     int status = 0;
     std::string body;
@@ -106,6 +117,11 @@ class Stage {
   enum class Who : uint8_t { known, stranger, anyone };
   [[nodiscard]] bool permitted_since(TimePoint when, const Place& place, Who who) const;
   [[nodiscard]] Duration longest_exchange() const;
+  // The most that any configuration so far allowed, of attempts and of hops.
+  [[nodiscard]] int most_attempts() const;
+  [[nodiscard]] int most_redirects() const;
+  // Whether any configuration so far cut answers at `size`.
+  [[nodiscard]] bool cuts_at(size_t size) const;
 
   ManualLoop loop;
   Dice dice;

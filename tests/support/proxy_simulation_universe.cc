@@ -200,12 +200,33 @@ Config Universe::make_config() {
                  ", connect: " + milliseconds(dice_.duration(50ms, 3s)) +
                  ", response: " + milliseconds(response) + ", idle: " + milliseconds(idle) +
                  ", total: " + milliseconds(total) + ", tunnel: " + milliseconds(tunnel) + "}\n" +
-                 "  limits: {request_body: " + some("1KiB", "64KiB") +
-                 ", response_body: " + some("1KiB", "64KiB") +
+                 "  limits: {request_body: " + some("1KiB", "64KiB") + answer_limits(config) +
                  ", headers: " + some("1KiB", "16KiB") + ", min_rate: " + some("1KiB/s", "none") +
-                 ", in_flight_per_host: " + some("1", "64") + "}\n";
+                 ", in_flight_per_host: " + some("1", "64") + "}\n" + on_behalf(config);
   if (!rules.empty()) config.yaml += "rules:\n" + rules;
   return config;
+}
+
+std::string Universe::answer_limits(Config& config) {
+  const bool small = dice_.percent(20);
+  if (dice_.percent(50)) config.largest = small ? 1024 : 65536;
+  return std::string(", response_body: ") + (small ? "1KiB" : "64KiB") +
+         ", oversize: " + (config.largest > 0 ? "truncate" : "fail");
+}
+
+// What the gateway does on a sender's behalf, and how far the oracle lets it go.
+std::string Universe::on_behalf(Config& config) {
+  if (dice_.percent(40)) config.attempts = static_cast<int>(dice_.between(2, 4));
+  if (dice_.percent(40)) config.redirects = static_cast<int>(dice_.between(1, 3));
+  static constexpr std::string_view kOn[] = {"connect, timeout, 502, 503", "connect, reset, 5xx",
+                                             "timeout, reset, 404, 503", "connect"};
+  static constexpr std::string_view kFollow[] = {"same-origin", "same-host", "any", "any"};
+  return "  retry: {attempts: " + std::to_string(config.attempts) + ", on: [" +
+         std::string(dice_.pick(kOn)) +
+         "], backoff: {initial: " + milliseconds(dice_.duration(1ms, 500ms)) +
+         ", max: 2s, jitter: " + (dice_.percent(50) ? "0%" : "80%") + "}}\n  redirects: {follow: " +
+         std::string(config.redirects > 0 ? dice_.pick(kFollow) : "never") +
+         ", max: " + std::to_string(std::max(1, config.redirects)) + "}\n";
 }
 
 void Universe::script(FakeResolver& dns, FakeDialer& dialer) {

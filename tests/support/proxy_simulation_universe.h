@@ -37,6 +37,9 @@ struct Config {
   bool report = false;
   bool strangers = true;  // who is in no sender's networks may send
   bool port_8080 = true;
+  int attempts = 1;     // retry.attempts
+  int redirects = 0;    // redirects.max, or 0: none is followed
+  size_t largest = 0;   // limits.response_body, where oversize is truncate; or 0
   Duration exchange{};  // the longest that an exchange may take, any rule, tunnels included
   std::vector<HostPolicy> slots;
 };
@@ -88,6 +91,8 @@ class Universe {
   std::string make_private(size_t slot, size_t phase);
   std::string settle(std::string_view text, Home home);
   HostPolicy make_policy();
+  std::string answer_limits(Config& config);
+  std::string on_behalf(Config& config);
   std::string addresses_yaml(const std::vector<HostPolicy>& of, size_t first, size_t last,
                              bool filter) const;
   static bool address_permitted(const HostPolicy& policy, const Home& home);

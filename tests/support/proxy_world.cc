@@ -16,8 +16,7 @@ class Environment final : public config::SecretSource {
   std::string read_file(const std::string& path, std::string& error) override {
     return read_env(path, error);
   }
-  std::string read_command(const std::vector<std::string>& arguments,
-                           std::string& error) override {
+  std::string read_command(const std::vector<std::string>& arguments, std::string& error) override {
     return read_env(arguments.front(), error);
   }
   std::string read_env(const std::string& name, std::string& error) override {
