@@ -94,6 +94,7 @@ class Exchange {
   async::Task<Result<>> persist();
   async::Task<Result<>> attempt();
   Result<bool> follow();
+  [[nodiscard]] Failure on_the_way(Failure failure) const;
   Result<> go_on_to(policy::Hop hop);
   void leave_answer();
   [[nodiscard]] std::optional<Duration> wait_before_another(const Result<>& outcome);

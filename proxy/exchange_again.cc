@@ -61,14 +61,23 @@ async::Task<Result<>> Exchange::attempt() {
     if (!route_) {
       std::optional<Result<>> there = reach_now();
       if (!there) there = co_await reach();
-      if (!*there) co_return std::move(*there);
+      if (!*there) co_return Unexpected(on_the_way(std::move(there->error())));
     }
     Result<> answered = co_await ask();
-    if (!answered) co_return answered;
-    const Result<bool> moved = follow();
-    if (!moved) co_return Unexpected(moved.error());
+    if (!answered) co_return Unexpected(on_the_way(std::move(answered.error())));
+    Result<bool> moved = follow();
+    if (!moved) co_return Unexpected(on_the_way(std::move(moved.error())));
     if (!*moved) co_return Result<>();
   }
+}
+
+// A failure, and where redirects had led by then.
+Failure Exchange::on_the_way(Failure failure) const {
+  if (record_.redirects > 0) {
+    failure.detail =
+        "After a redirect to " + admission_.url.for_log() + ": " + std::move(failure.detail);
+  }
+  return failure;
 }
 
 // True when the answer is a redirect that is followed: the request is on its way there.
@@ -83,13 +92,9 @@ Result<bool> Exchange::follow() {
       trail_.follow(redirects, {answer_.head.status, locations, method_, admission_.url});
   if (!hop) return Unexpected(std::move(hop.error()));
   if (!*hop) return false;
-  const std::string where = (*hop)->url.for_log();
-  Result<> gone_on = go_on_to(std::move(**hop));
-  if (!gone_on) {
-    gone_on.error().detail = "After a redirect to " + where + ": " + gone_on.error().detail;
-    return Unexpected(std::move(gone_on.error()));
-  }
   ++record_.redirects;
+  Result<> gone_on = go_on_to(std::move(**hop));
+  if (!gone_on) return Unexpected(std::move(gone_on.error()));
   ++services_.metrics.redirects_followed;
   leave_answer();
   return true;
@@ -105,7 +110,10 @@ Result<> Exchange::go_on_to(policy::Hop hop) {
                         .port = hop.url.port,
                         .path = hop.url.path};
   policy::Verdict verdict = policy_->judge.judge(ask);
-  if (verdict.refusal) return Unexpected(std::move(*verdict.refusal));
+  if (verdict.refusal) {
+    admission_.url = std::move(hop.url);
+    return Unexpected(std::move(*verdict.refusal));
+  }
   if (verdict.reported && !record_.reported) record_.reported = std::move(verdict.reported);
   if (content().size() > verdict.rule->limits.request_body) {
     return Unexpected(Reason::request_body_too_large,
@@ -127,11 +135,13 @@ Result<> Exchange::go_on_to(policy::Hop hop) {
 
 // An answer that the sender does not get. Its connection is kept when all of it has come.
 void Exchange::leave_answer() {
+  using Kind = http::Framing::Kind;
   const http::Framing& framing = answer_.head.framing;
-  const bool whole = framing.kind == http::Framing::Kind::none ||
-                     (framing.kind == http::Framing::Kind::length &&
-                      answer_.head_size + framing.length == answer_.buffer.size());
-  if (answer_.head.status != 0 && whole) {
+  const bool delimited = framing.kind == Kind::none || framing.kind == Kind::length;
+  // To the byte: what is behind it would be taken for the next answer.
+  const bool whole = answer_.head.status != 0 && delimited &&
+                     answer_.head_size + framing.length == answer_.buffer.size();
+  if (whole) {
     answer_.buffer.consume(answer_.buffer.size());
     upload_done_ = true;
     keep_upstream();

@@ -7,6 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 public=203.0.114.10     # plays a customer's endpoint
 private=10.0.0.7        # plays a server of ours
 metadata=169.254.169.254
+partner=203.0.114.11    # plays a partner that verifies signatures
+moved=203.0.114.12      # plays the partner's old place, which redirects
 
 scratch=$(mktemp -d)
 clean_up() {
@@ -16,7 +18,7 @@ clean_up() {
 trap clean_up EXIT
 
 ip link set lo up
-for address in $public $private $metadata; do ip address add "$address/32" dev lo; done
+for address in $public $private $metadata $partner $moved; do ip address add "$address/32" dev lo; done
 echo "nameserver 127.0.0.1" >"$scratch/resolv.conf"
 mount --bind "$scratch/resolv.conf" /etc/resolv.conf
 
@@ -25,7 +27,9 @@ python3 scripts/demo/names.py 127.0.0.1 \
   hooks.customer.example=$public \
   intranet.attacker.example=$private \
   rebind.attacker.example=$public,$private \
-  mixed.attacker.example=$public+$private >"$scratch/names" 2>&1 &
+  mixed.attacker.example=$public+$private \
+  hooks.partner.example=$partner \
+  old.partner.example=$moved >"$scratch/names" 2>&1 &
 
 # Without -c: the built-in defaults.
 "$EGRET" run >"$scratch/egret" 2>"$scratch/egret.err" &
@@ -46,6 +50,9 @@ export HTTP_PROXY=http://127.0.0.1:4750
 
 failed=0
 webhooks=0
+log_of=egret
+: >"$scratch/partner"
+: >"$scratch/moved"
 count() { grep -c "$1" "$scratch/receiver" || true; }
 lines() { wc -l <"$scratch/$1"; }
 bold='' plain=''
@@ -53,22 +60,30 @@ if [ -t 1 ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
 act() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
 told() { tail -n +$(($2 + 1)) "$scratch/$1" | sed "s/^/  $(printf %-9s "$3") │ /"; }
 
+# What `egret receive` said since line $2, without what every request has.
+received() {
+  tail -n +$(($2 + 1)) "$scratch/$1" | grep -E '^[0-9:]{8} |^  (webhook-|body|signature|answered)' |
+    cut -c1-150 | sed "s|$scratch/||; s/^/  receiver  │ /" || true
+}
+
 # send URL STATUS [full]: one unmodified sender. STATUS is what it must see, so that the demo is a test
 # too; `full` shows every member of a refusal.
 send() {
-  local names receiver log answer
-  names=$(lines names) receiver=$(lines receiver) log=$(lines egret)
+  local names receiver log answer partner_lines moved_lines
+  names=$(lines names) receiver=$(lines receiver) log=$(lines $log_of) partner_lines=$(lines partner) moved_lines=$(lines moved)
   answer=$(python3 examples/six-line-sender.py "$1" 2>&1 | tail -n 20)
   for _ in $(seq 30); do  # the log is written by another thread
-    if [ "$(lines egret)" -gt "$log" ]; then break; fi
+    if [ "$(lines $log_of)" -gt "$log" ]; then break; fi
     sleep 0.1
   done
   sleep 0.2
   echo "  \$ HTTP_PROXY=$HTTP_PROXY python3 six-line-sender.py $1"
   told names "$names" dns
   told receiver "$receiver" receiver
+  received moved "$moved_lines"
+  received partner "$partner_lines"
   python3 scripts/demo/show.py answer "${3:-short}" <<<"$answer"
-  python3 scripts/demo/show.py log "$scratch/egret" "$log"
+  python3 scripts/demo/show.py log "$scratch/$log_of" "$log"
   if [ "${answer%% *}" != "$2" ]; then
     echo "  ! the sender should have seen $2"
     failed=1
@@ -111,6 +126,63 @@ if [ $status -ne 3 ]; then
   echo "  ! explain should have exited with 3, not $status"
   failed=1
 fi
+
+act "8. Now with a configuration: the same six lines leave signed, and are tried again. The partner is \`egret receive\`, which verifies"
+cd_secret="$scratch/partner.whsec"
+"$EGRET" keygen standard-webhooks -o "$cd_secret" >"$scratch/keygen"
+cat >"$scratch/egret.yaml" <<YAML
+listeners: [{address: 127.0.0.1:4760}]
+admin: {address: 127.0.0.1:4761}
+keys:
+  partner: {scheme: standard-webhooks, secrets: [{file: $cd_secret}]}
+defaults:
+  sign: [partner]
+  retry: {attempts: 3, on: [connect, 503]}
+rules:
+  - name: movers
+    match: {hosts: [old.partner.example]}
+    redirects: {follow: any}
+YAML
+sed "s|$scratch|/etc/egret|; s/^/  /" "$scratch/egret.yaml"
+"$EGRET" run -c "$scratch/egret.yaml" >"$scratch/second" 2>"$scratch/second.err" &
+second=$!
+"$EGRET" receive --address $partner --port 80 --key "$cd_secret" --fail 2 >"$scratch/partner" 2>&1 &
+"$EGRET" receive --address $moved --port 80 --key "$cd_secret" --redirect http://hooks.partner.example/new >"$scratch/moved" 2>&1 &
+for _ in $(seq 100); do
+  if (: </dev/tcp/127.0.0.1/4760) 2>/dev/null && grep -q receiving "$scratch/partner" "$scratch/moved"; then break; fi
+  sleep 0.1
+done
+HTTP_PROXY=http://127.0.0.1:4760
+log_of=second
+echo
+echo "  It fails twice and then takes it: one call for the sender, three requests under one id, each with a signature of its own"
+send http://hooks.partner.example/billing 200
+verified() { grep -c 'signature  VERIFIED' "$scratch/$1" || true; }
+if [ "$(verified partner)" -ne 3 ] || [ "$(grep -o 'webhook-id: .*' "$scratch/partner" | sort -u | wc -l)" -ne 1 ]; then
+  echo "  ! three requests with one id should have verified"
+  failed=1
+fi
+
+act "9. A partner that has moved: 307 to another host, followed because the rule says so, and signed anew for it"
+send http://old.partner.example/billing 200
+if [ "$(verified partner)" -ne 4 ] || [ "$(verified moved)" -ne 1 ]; then
+  echo "  ! the signature should have verified at both places"
+  failed=1
+fi
+
+act "10. The same rule, and a redirect to the metadata service: each hop is judged, and this one refused"
+"$EGRET" receive --address $moved --port 8000 --redirect http://$metadata/latest/meta-data/iam/ >"$scratch/evil" 2>&1 &
+sed -i 's/^defaults:/defaults:\n  ports: [80, 8000]/' "$scratch/egret.yaml"
+kill -HUP $second
+for _ in $(seq 100); do
+  if grep -q reloaded "$scratch/second.err"; then break; fi
+  sleep 0.1
+done
+send http://old.partner.example:8000/billing 403
+
+kill -TERM $second
+wait $second || failed=1
+HTTP_PROXY=http://127.0.0.1:4750
 
 act "The first line of the access log in full"
 grep -m 1 '"verdict"' "$scratch/egret" | sed 's/^/  /' || failed=1

@@ -6,7 +6,7 @@ import json
 import sys
 import textwrap
 
-SHOWN = ("method", "destination", "address", "verdict", "reason", "status")
+SHOWN = ("method", "destination", "address", "verdict", "reason", "status", "attempts", "redirects")
 
 
 def row(who, text):
@@ -35,7 +35,8 @@ def log(path, first):
             except ValueError:
                 continue
             if "verdict" in entry:
-                row("egret log", "  ".join(f"{name}={entry[name]}" for name in SHOWN if entry.get(name)))
+                row("egret log", "  ".join(f"{name}={entry[name]}" for name in SHOWN
+                                           if entry.get(name) and (name, entry[name]) != ("attempts", 1)))
 
 
 if sys.argv[1] == "answer":

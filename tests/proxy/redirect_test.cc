@@ -249,6 +249,31 @@ defaults:
   EXPECT_EQ(sender.take(Kind::answer).field("Egret-Attempts"), "2");
 }
 
+TEST(Redirect, KeepsAConnectionOnlyWhenNothingIsBehindTheAnswer) {
+  for (const std::string_view behind : {"", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"}) {
+    World gateway;
+    FarEnd sender = gateway.connect();
+    sender.send("HEAD http://hooks.acme.io/in HTTP/1.1\r\nHost: x\r\n\r\n");
+    gateway.destination(0).send("HTTP/1.1 307 X\r\nLocation: /moved\r\nContent-Length: 0\r\n\r\n" +
+                                std::string(behind));
+    EXPECT_EQ(gateway.destinations(), behind.empty() ? 1U : 2U);
+    FarEnd& second = gateway.destination(behind.empty() ? 0 : 1);
+    second.send("HTTP/1.1 204 Good\r\n\r\n");
+    EXPECT_EQ(sender.take(Kind::answer_to_head).status(), 204);
+  }
+}
+
+TEST(Redirect, SaysWhereItHadLedWhenItFails) {
+  World gateway;
+  FarEnd sender = gateway.connect();
+  sender.send(post("x"));
+  gateway.destination().send(redirect("http://10.0.0.1/x?secret"));
+  EXPECT_EQ(sender.take(Kind::answer)
+                .problem("detail")
+                .rfind("After a redirect to http://10.0.0.1/x: The address 10.0.0.1 is refused", 0),
+            0U);
+}
+
 TEST(Redirect, SharesTheTotalTime) {
   World gateway("defaults: {redirects: {follow: any}, timeouts: {total: 5s, response: 4s}}");
   FarEnd sender = gateway.connect();
