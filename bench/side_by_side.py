@@ -27,8 +27,9 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 PORTS = {"origin": 7100, "relay": 7101, "haproxy": 7102, "nginx": 7103, "squid": 7104, "egret": 7105,
-         "egret_admin": 7106}
-NAMES = ["relay", "haproxy", "nginx", "squid", "egret"]
+         "egret_admin": 7106, "egret-hmac": 7107, "egret-ed25519": 7108}
+NAMES = ["relay", "haproxy", "nginx", "squid", "egret", "egret-hmac", "egret-ed25519"]
+SIGNED = {"egret-hmac": "standard-webhooks", "egret-ed25519": "standard-webhooks-ed25519"}
 SENDERS = 64
 FOREIGN = 0.08  # share of a CPU that others may take in a window
 TRIES = 4
@@ -40,6 +41,8 @@ ROLE = {
     "nginx": "fixed destination, no policy",
     "squid": "forward proxy, address list",
     "egret": "forward proxy, whole policy",
+    "egret-hmac": "the same, signs: Standard Webhooks v1",
+    "egret-ed25519": "the same, signs: Standard Webhooks v1a",
 }
 
 
@@ -109,6 +112,10 @@ class Bench:
         self.stack = stack
         for program in ("relay", "origin"):
             subprocess.run(["gcc", "-std=gnu17", "-O2", "-o", self.run / program, HERE / f"peers/{program}.c"], check=True)
+        self.egret = str(ROOT / "build/release/egret")
+        if os.path.exists(self.egret):
+            for name, scheme in SIGNED.items():
+                subprocess.run([self.egret, "keygen", scheme, "-o", self.run / f"{name}.key"], check=True, stdout=subprocess.DEVNULL)
         self.configure(workers)
 
     def configure(self, workers):
@@ -119,17 +126,24 @@ class Bench:
                 for name, value in values.items():
                     text = text.replace(f"@{name}@", str(value))
                 (self.run / source.name).write_text(text)
+        # The same configuration, its requests signed.
+        plain = (self.run / "egret.yaml").read_text()
+        for name, scheme in SIGNED.items():
+            text = plain.replace(f":{PORTS['egret']}\n", f":{PORTS[name]}\n").replace(f":{PORTS['egret_admin']}\n", ":0\n")
+            text = text.replace("defaults:\n", f"keys: {{k: {{scheme: {scheme}, secrets: [{{file: {self.run}/{name}.key}}]}}}}\n"
+                                "defaults:\n  sign: [k]\n")
+            (self.run / f"{name}.yaml").write_text(text)
 
     def command(self, name):
         run = self.run
-        return {
+        commands = {
             "origin": [run / "origin", PORTS["origin"]],
             "relay": [run / "relay", PORTS["relay"], PORTS["origin"]],
             "haproxy": ["haproxy", "-db", "-f", run / "haproxy.cfg"],
             "nginx": ["nginx", "-c", run / "nginx.conf", "-g", "daemon off;"],
             "squid": ["squid", "-N", "-f", run / "squid.conf"],
-            "egret": [ROOT / "build/release/egret", "run", "-c", run / "egret.yaml"],
-        }[name]
+        } | {each: [self.egret, "run", "-c", run / f"{each}.yaml"] for each in ("egret", *SIGNED)}
+        return commands[name]
 
     @contextlib.contextmanager
     def running(self, name, cpus):
@@ -390,8 +404,8 @@ def main():
                       f"p50 {found['p50']} p99 {found['p99']} µs  CPU 0 {found['utilisation']:.0%}, "
                       f"others {found['foreign']:.0%}", flush=True)
         for name in names:
-            if name == "relay":
-                continue  # it dials for each connection at once: nothing of it is idle
+            if name == "relay" or name in SIGNED:
+                continue  # the relay dials for each connection at once; signing holds nothing while idle
             idle[name] = {used: idle_memory(bench, name, connections, used) for used in (False, True)}
             print(f"idle  {name:8} {idle[name][False]:7.0f} bytes a fresh connection, {idle[name][True]:7.0f} after one "
                   f"exchange ({connections})", flush=True)

@@ -33,7 +33,7 @@ void Destination::look() {
     stage_.note(name_ + " gets " + std::to_string(bytes.size()));
     if (place_.port == kTunnelPort) {
       take_tunnel(bytes);
-    } else {
+    } else if (!anything_) {
       reader_.add(bytes);
       take_request();
     }

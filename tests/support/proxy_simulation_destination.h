@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "tests/support/proxy_simulation_stage.h"
 
 namespace egret::test::sim {
@@ -53,6 +55,9 @@ class Destination {
   const std::string name_;
   const Place place_;
   ScriptedPeer peer_;
+  // A mutation made the port: anything may come, of a tunnel or not.
+  const bool anything_ = std::ranges::find(kPlainPorts, place_.port) == std::end(kPlainPorts) &&
+                         place_.port != kTunnelPort;
   uint64_t diligence_;
   bool gone_ = false;
   bool finished_ = false;
