@@ -89,10 +89,12 @@ async::Task<Result<>> Exchange::carry() {
     if (opaque) co_return co_await tunnel();
     co_return co_await intercept();
   }
+  const bool again = may_go_again();
   Result<> answered;
-  if (may_go_again() || !asked().sign.empty()) {
-    answered = co_await gather();
-    if (answered) answered = co_await persist();
+  if ((again || !asked().sign.empty()) && !content_is_buffered()) answered = co_await gather();
+  if (!answered) co_return answered;
+  if (again) {
+    answered = co_await persist();
   } else {
     ++record_.attempts;
     answered = co_await ask();

@@ -35,7 +35,6 @@ async::Task<Unit> ends(async::Event& event, Deadline deadline) {
 // The content, whole, before anything is sent: it is to be signed, or sent more than once. With a
 // length and there already it stays where it is, behind the head.
 async::Task<Result<>> Exchange::gather() {
-  if (content_is_buffered()) co_return Result<>();
   const TimePoint began = async::Scheduler::current().now();
   kept_head_ = std::make_unique<KeptHead>();
   kept_head_->bytes = in_.view().substr(0, head_size_);
@@ -122,9 +121,8 @@ Result<> Exchange::write_head() {
       removed.insert(removed.end(), sensitive_.begin(), sensitive_.end());
       changes.remove = removed;
     }
-    std::string lines;
     if (signing::Signer* signer = outgoing.signer(admission_.key)) {
-      lines.reserve(kUsualHead);
+      std::string& lines = outgoing.scratch();
       lines = changes.add;
       const Result<> signature = sign(changes, *signer, lines);
       if (!signature) return signature;

@@ -28,10 +28,13 @@ class Outgoing {
   // Who signs when the sender asked for `key` (Egret-Key): that key, or all when it is none of this
   // rule's. Null: the rule has no keys.
   [[nodiscard]] signing::Signer* signer(std::string_view key) const;
+  // Room for the lines of one request, used again for the next: nothing waits while it is in use.
+  [[nodiscard]] std::string& scratch() const { return scratch_; }
 
  private:
   std::vector<std::string> removed_;
   Secret set_lines_;
+  mutable std::string scratch_;
   std::unique_ptr<signing::Signer> all_;
   struct Named {
     std::string_view name;
