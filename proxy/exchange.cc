@@ -82,19 +82,20 @@ async::Task<Result<>> Exchange::carry() {
   }
   std::optional<Result<>> there = reach_now();
   if (!there) there = co_await reach();
-  if (!*there) co_return std::move(*there);
-  record_.admitted = true;
+  const bool again = may_go_again() && !admission_.connect;
+  const bool may_pass = !*there && again && policy::is_connect_failure(there->error().reason);
+  if (!*there && !may_pass) co_return std::move(*there);
   if (admission_.connect) {
     const bool opaque = asked().connect == policy::ConnectMode::tunnel;
     if (opaque) co_return co_await tunnel();
     co_return co_await intercept();
   }
-  const bool again = may_go_again();
   Result<> answered;
   if ((again || !asked().sign.empty()) && !content_is_buffered()) answered = co_await gather();
   if (!answered) co_return answered;
   if (again) {
-    answered = co_await persist();
+    Result<> reached = std::move(*there);
+    answered = co_await persist(std::move(reached));
   } else {
     ++record_.attempts;
     answered = co_await ask();
@@ -144,6 +145,7 @@ Result<> Exchange::set_out(policy::PermittedAddresses addresses) {
     std::rotate(addresses.begin(), addresses.begin() + static_cast<ptrdiff_t>(shift),
                 addresses.end());
   }
+  record_.admitted = true;
   const bool tls = admission_.url.scheme == policy::Scheme::https;
   route_.emplace(Route::make(*policy_, *admission_.rule, admission_.url, tls, record_.sender,
                              std::move(addresses)));

@@ -1,65 +1,16 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "proxy/admission.h"
 #include "proxy/async/task_set.h"
 #include "proxy/attempt.h"
 #include "proxy/http/forward.h"
+#include "proxy/sender_connection.h"
 
 namespace egret::proxy {
-
-// Where a sender's connection came in, shared by all workers. Outlives its listener: open
-// connections keep it.
-struct ListenerInfo {
-  std::string name;
-  Labels::Id label = 0;
-  std::atomic<uint32_t> max_connections{UINT32_MAX};  // a reload may change it
-  std::atomic<uint32_t> open{0};
-};
-
-// A place among a listener's connections, given back when it dies.
-class ConnectionSlot {
- public:
-  ConnectionSlot() = default;
-  // Nothing when the listener is full.
-  static std::optional<ConnectionSlot> take(std::shared_ptr<ListenerInfo> listener);
-  // The place of a connection that was told to end, before it has.
-  static ConnectionSlot take_of_another(std::shared_ptr<ListenerInfo> listener);
-  ConnectionSlot(ConnectionSlot&&) noexcept = default;
-  ConnectionSlot& operator=(ConnectionSlot&&) noexcept = default;
-  ~ConnectionSlot() {
-    if (listener_) listener_->open.fetch_sub(1, std::memory_order_relaxed);
-  }
-
- private:
-  std::shared_ptr<ListenerInfo> listener_;
-};
-
-// One sender's connection, as an exchange sees it.
-struct SenderConnection {
-  net::Stream& outer;  // as it was accepted, with TLS where the listener has it
-  std::shared_ptr<const ListenerInfo> listener;
-  std::optional<policy::Address> address;
-  std::vector<std::string> certificate_names = {};  // of a verified client certificate
-  // Once a CONNECT is intercepted: what it carries, in the place of the outer stream.
-  std::unique_ptr<tls::TlsStream> inner = {};
-  std::optional<Inside> inside = {};
-  bool inner_used = false;  // something has come through it
-  [[nodiscard]] net::Stream& stream() const { return inner ? *inner : outer; }
-};
-
-// What becomes of the sender's connection after an exchange.
-enum class After : uint8_t {
-  keep,    // the next request, please
-  close,   // at once
-  linger,  // after what the sender is still sending has been read for a moment, so that the answer
-           // is not lost to a reset
-};
 
 // ONE REQUEST'S LIFE. Read docs/life-of-a-request.md beside this.
 //   admit → attempt: (locate → open → sign → send → answer) → relay → record. What is to be signed,
@@ -91,7 +42,7 @@ class Exchange {
   After finish(After after);
 
   // exchange_again.cc: redirects and retries.
-  async::Task<Result<>> persist();
+  async::Task<Result<>> persist(Result<> reached);
   async::Task<Result<>> attempt();
   Result<bool> follow();
   [[nodiscard]] Failure on_the_way(Failure failure) const;

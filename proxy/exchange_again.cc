@@ -38,11 +38,13 @@ std::vector<std::string> sensitive_names(const http::Fields& fields) {
 }  // namespace
 
 // Attempts until one succeeds, or the rule has no more of them; the last outcome is left.
-async::Task<Result<>> Exchange::persist() {
+// `reached`: whether the first one has a route, or why not.
+async::Task<Result<>> Exchange::persist(Result<> reached) {
+  Result<> outcome = std::move(reached);
   while (true) {
     ++record_.attempts;
     answer_began_ = false;
-    Result<> outcome = co_await attempt();
+    if (outcome) outcome = co_await attempt();
     const std::optional<Duration> wait = wait_before_another(outcome);
     if (!wait) co_return outcome;
     avoid_ = record_.address;
@@ -51,6 +53,7 @@ async::Task<Result<>> Exchange::persist() {
     Result<> waited = co_await back_off(*wait);
     if (!waited) co_return waited;
     route_.reset();  // the name is asked for and judged again
+    outcome = Result<>();
     ++services_.metrics.retries;
   }
 }
@@ -93,10 +96,10 @@ Result<bool> Exchange::follow() {
   if (!hop) return Unexpected(std::move(hop.error()));
   if (!*hop) return false;
   ++record_.redirects;
+  leave_answer();  // while its route and its rule are still those of the connection
   Result<> gone_on = go_on_to(std::move(**hop));
   if (!gone_on) return Unexpected(std::move(gone_on.error()));
   ++services_.metrics.redirects_followed;
-  leave_answer();
   return true;
 }
 

@@ -149,10 +149,10 @@ async::Task<Result<>> read_more(Source& source, Rate& rate, Pace pace) {
 // Doubles, so that a sender pays for what it has sent and not for what it has announced.
 bool append(Buffer& into, std::string_view bytes) {
   const size_t needed = into.size() + bytes.size();
-  if (needed > into.capacity() &&
-      !into.grow(std::max(needed, 2 * into.capacity()), MemoryFor::request)) {
-    return false;
-  }
+  const bool fits = needed <= into.capacity() ||
+                    into.grow(std::max(needed, 2 * into.capacity()), MemoryFor::request) ||
+                    into.grow(needed, MemoryFor::request);
+  if (!fits) return false;
   std::memcpy(into.space().data(), bytes.data(), bytes.size());
   into.commit(bytes.size());
   return true;

@@ -167,7 +167,8 @@ class Receiver {
       const Deadline then = deadline_after(async::Scheduler::current().now(), plan_.delay);
       co_await async::sleep_until(then);
     }
-    const bool sent = co_await say(stream, answer(status, head));
+    std::string reply = answer(status, head);
+    const bool sent = co_await say(stream, std::move(reply));
     co_return sent&& head.keep_alive;
   }
 

@@ -118,6 +118,44 @@ TEST(Retry, OfAConnectionThatCouldNotBeMadeBeginsWithTheNextAddress) {
   EXPECT_EQ(sender.take(Kind::answer).field("Egret-Attempts"), "2");
 }
 
+TEST(Retry, IsForNameServersThatFailToo) {
+  struct Case {
+    Reason reason;
+    bool again;
+  };
+  for (const Case& each : {Case{Reason::dns_error, true}, Case{Reason::dns_timeout, true},
+                           Case{Reason::name_not_found, false}}) {
+    SCOPED_TRACE(name(each.reason));
+    Sandbox gateway(std::string(kThreeTimes) + "resolver: {cache: {negative_ttl: 0s}}\n");
+    gateway.dns.fail("late.acme.io", each.reason);
+    gateway.dns.answer("late.acme.io", {"93.184.215.14"});
+    FarEnd sender = gateway.connect();
+    sender.send("POST http://late.acme.io/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
+    gateway.loop.advance(100ms);
+    if (!each.again) {
+      EXPECT_EQ(sender.take(Kind::answer).problem("reason"), name(each.reason));
+      EXPECT_EQ(gateway.logged("attempts"), "0");
+      continue;
+    }
+    EXPECT_EQ(gateway.destination().take(Kind::request).body, "x");
+    gateway.destination().send(kOk);
+    EXPECT_EQ(sender.take(Kind::answer).field("Egret-Attempts"), "2");
+    EXPECT_EQ(gateway.logged("verdict"), "allowed");
+  }
+}
+
+TEST(Retry, OfANameThatStaysLostEndsWithItsReason) {
+  Sandbox gateway(std::string(kThreeTimes) + "resolver: {cache: {negative_ttl: 0s}}\n");
+  gateway.dns.fail("lost.acme.io", Reason::dns_error);
+  FarEnd sender = gateway.connect();
+  sender.send("POST http://lost.acme.io/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
+  gateway.loop.advance(1s);
+  const Message got = sender.take(Kind::answer);
+  EXPECT_EQ(got.problem("reason"), "dns_error");
+  EXPECT_EQ(got.field("Egret-Attempts"), "3");
+  EXPECT_EQ(gateway.dns.queries("lost.acme.io"), 3U);
+}
+
 TEST(Retry, OfALostRequestAvoidsTheAddressThatLostIt) {
   Sandbox gateway(kThreeTimes);
   gateway.dns.answer("two.acme.io", {"93.184.215.14", "93.184.215.15"});
