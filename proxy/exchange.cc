@@ -83,7 +83,8 @@ async::Task<Result<>> Exchange::carry() {
   std::optional<Result<>> there = reach_now();
   if (!there) there = co_await reach();
   const bool again = may_go_again() && !admission_.connect;
-  const bool may_pass = !*there && again && policy::is_connect_failure(there->error().reason);
+  const bool may_pass = !*there && again && asked().retry.attempts > 1 &&
+                        policy::is_connect_failure(there->error().reason);
   if (!*there && !may_pass) co_return std::move(*there);
   if (admission_.connect) {
     const bool opaque = asked().connect == policy::ConnectMode::tunnel;
