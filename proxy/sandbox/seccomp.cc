@@ -139,9 +139,9 @@ constexpr std::array kCalls = std::to_array<const char*>({
 
 // What Needs::sanitizers is for.
 constexpr std::array kSanitizerCalls = std::to_array<const char*>(
-    {"clone", "ptrace", "waitid", "prctl", "kill", "tgkill", "mmap", "mprotect",
-     "personality", "process_vm_readv", "setitimer", "execve", "fork", "vfork", "pipe", "mincore",
-     "getdents", "socketpair"});
+    {"clone", "ptrace", "waitid", "prctl", "kill", "tgkill", "mmap", "mprotect", "personality",
+     "process_vm_readv", "setitimer", "execve", "fork", "vfork", "pipe", "mincore", "getdents",
+     "socketpair"});
 
 class Filter {
  public:

@@ -101,6 +101,16 @@ class CommandsTest(unittest.TestCase):
         for part in ("403 address_prohibited", "10.0.0.0/8", "Private-Use", "RFC1918"):
             self.assertIn(part, out)
 
+    def test_explain_says_what_is_done_on_the_senders_behalf(self):
+        config = self.config("keys: {hub: {scheme: github, secrets: [{env: HUB}]}}\n"
+                             "defaults: {sign: [hub], redirects: {follow: same-host, max: 2}, retry: {attempts: 3}}\n")
+        code, out, _ = run("explain", "-c", config, "http://198.41.0.4/hook", env={"HUB": "s3cret-s3cret"})
+        self.assertEqual(code, 0)
+        for step in (r"sign +ok +by hub", r"redirect +ok +followed to the same host, at most 2", r"retry +ok +at most 3 attempts"):
+            self.assertRegex(out, step)
+        self.assertNotIn("s3cret", out)
+        self.assertNotRegex(self.explain("http://198.41.0.4/hook")[1], r"\n +(sign|redirect|retry) ")
+
     def test_explain_as_json_and_its_exit_codes(self):
         for url, code, verdict, status, reason in (
                 ("http://198.41.0.4/hook", 0, "allowed", 200, ""),
