@@ -16,19 +16,19 @@ FileWatch::FileWatch(std::vector<std::string> files) {
   }
 }
 
-std::optional<std::string> FileWatch::settled_change() {
+std::string FileWatch::settled_change() {
   bool moving = false;
   for (Watched& file : files_) {
     const Stamp now = stamp_of(file.path);
     moving |= now != file.last;
     file.last = now;
   }
-  if (moving) return std::nullopt;
-  std::optional<std::string> changed;
+  std::string changed;
+  if (moving) return changed;
   for (Watched& file : files_) {
     if (file.last == file.known) continue;
     file.known = file.last;
-    if (!changed) changed = file.path;
+    if (changed.empty()) changed = file.path;
   }
   return changed;
 }

@@ -3,7 +3,6 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +14,9 @@ class FileWatch {
  public:
   explicit FileWatch(std::vector<std::string> files);
   // One look. The path of a file that has changed since, once no file of them is changing any more
-  // between two looks: who writes a pair of files has a moment. Each change is told once.
-  std::optional<std::string> settled_change();
+  // between two looks: who writes a pair of files has a moment. Each change is told once. Empty:
+  // nothing has.
+  std::string settled_change();
 
  private:
   struct Stamp {

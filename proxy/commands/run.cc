@@ -11,7 +11,6 @@
 #include <iostream>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 #include "config/command.h"
@@ -150,9 +149,9 @@ void reload(Running& running) {
 // The files that the configuration names, with its text as it is in force: a file that is being
 // edited beside them is not for now.
 void look_at_files(Running& running) {
-  const std::optional<std::string> changed = running.watch.settled_change();
-  if (!changed) return;
-  take(load_again(running.text, running.path), "; " + *changed + " has changed", running);
+  const std::string changed = running.watch.settled_change();
+  if (changed.empty()) return;
+  take(load_again(running.text, running.path), "; " + changed + " has changed", running);
 }
 
 // What became of the exchanges that were open at SIGTERM.

@@ -52,6 +52,12 @@ class SendersTest(unittest.TestCase):
         password.write_text("open-sesame\n", encoding="ascii")
         password.chmod(0o600)
         cls.egret = cls.enterClassContext(support.Egret(support.OPEN + cls.names.yaml))
+        cls.key = pathlib.Path(cls.folder, "hooks.whsec")
+        assert support.run("keygen", "standard-webhooks", "-o", str(cls.key))[0] == 0
+        # Signs, and tries again.
+        cls.helper = cls.enterClassContext(support.Egret(
+            f"keys: {{hooks: {{scheme: standard-webhooks, secrets: [{{file: {cls.key}}}]}}}}\n" +
+            support.OPEN.replace("ports:", "sign: [hooks], retry: {attempts: 3, backoff: {initial: 10ms}}, ports:") + cls.names.yaml))
         cls.guarded = cls.enterClassContext(support.Egret(
             support.OPEN + cls.names.yaml +
             f"senders: [{{name: billing, credentials: {{username: billing, password: {{file: {password}}}}}}}]\n"))
@@ -70,6 +76,8 @@ class SendersTest(unittest.TestCase):
         self.delivers(make, self.egret, tunnels)
         if credentials:
             self.delivers(make, self.guarded, tunnels, "billing:open-sesame@")
+        if not tunnels:
+            self.is_signed_and_tried_again(make)
 
         private = f"http://intranet.customer.example:{port}/private/{self.id()}"
         said = self.send(make(private), private, self.egret)
@@ -81,6 +89,15 @@ class SendersTest(unittest.TestCase):
         line = self.egret.wait_for_line(destination=destination, status=403)
         self.assertEqual((line["verdict"], line["reason"]), ("denied", "address_prohibited"))
         self.assertIn("10.0.0.7", line["detail"])
+
+    def is_signed_and_tried_again(self, make):
+        with support.OwnReceiver("--key", str(self.key), "--fail", "2") as receiver:
+            url = f"http://hooks.customer.example:{receiver.authority.rpartition(':')[2]}/hook"
+            said = self.send(make(url), url, self.helper)
+            self.assertIn("200", said)
+            support.wait_until(lambda: receiver.said().count("answered") == 3)
+            self.assertEqual(receiver.said().count("signature  VERIFIED"), 3, receiver.said())
+            self.assertEqual(len({line for line in receiver.said().splitlines() if "webhook-id" in line}), 1)
 
     def delivers(self, make, egret, tunnels, credentials=""):
         url = f"http://hooks.customer.example:{self.receiver.port}/hook/{self.id()}?token=a%2Fb&x=1"
