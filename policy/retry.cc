@@ -205,9 +205,9 @@ std::optional<Duration> parse_retry_after(std::string_view value, WallTime now) 
   }
   const std::optional<seconds> date = http_date(value, now);
   if (!date) return std::nullopt;
+  // In seconds: the nanoseconds to some four-digit years do not fit.
   const seconds wait = *date - std::chrono::floor<seconds>(now.time_since_epoch());
-  return std::clamp<Duration>(std::min(wait, std::chrono::duration_cast<seconds>(kLongestWait)),
-                              Duration::zero(), kLongestWait);
+  return std::clamp(wait, seconds::zero(), std::chrono::duration_cast<seconds>(kLongestWait));
 }
 
 }  // namespace egret::policy

@@ -112,6 +112,7 @@ class KeyPair final : public SigningPrimitive {
  public:
   KeyPair(SigningAlgorithm algorithm, Pkey key) : algorithm_(algorithm), key_(std::move(key)) {}
   bool sign(Parts parts, Raw& out) override {
+    if (message_.capacity() > kKept) message_ = {};
     message_.clear();  // Ed25519 takes a message whole
     for (const std::string_view part : parts) message_.append(part);
     const DigestContext context(EVP_MD_CTX_new());
@@ -129,6 +130,7 @@ class KeyPair final : public SigningPrimitive {
   }
 
  private:
+  static constexpr size_t kKept = 64 << 10;  // of a large message's memory, for the next
   SigningAlgorithm algorithm_;
   Pkey key_;
   std::string message_;

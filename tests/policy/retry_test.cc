@@ -125,6 +125,8 @@ TEST(RetryAfter, IsSecondsOrADate) {
       {"Fri, 02 Jan 2026 03:04:15 GMT", 10s},
       {"Fri, 02 Jan 2026 03:04:05 GMT", 0s},
       {"Thu, 01 Jan 1970 00:00:00 GMT", 0s},
+      {"Fri, 02 Jan 1063 03:04:15 GMT", 0s},
+      {"Sat, 01 Jan 0000 00:00:00 GMT", 0s},
       {"Fri, 31 Dec 9999 23:59:59 GMT", kYear},
       {"Friday, 02-Jan-26 03:04:15 GMT", 10s},
       {"Friday, 02-Jan-76 03:04:15 GMT", kYear},  // 50 years ahead
