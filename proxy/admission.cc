@@ -4,6 +4,8 @@
 
 #include "base/text.h"
 #include "proxy/http/forward.h"
+#include "proxy/http/framing.h"
+#include "proxy/http/strict.h"
 
 namespace egret::proxy {
 namespace {
@@ -201,6 +203,23 @@ Result<> choose_key(const http::RequestHead& head, Admission& admission) {
   return {};
 }
 
+// Egret-Sensitive is a list of field names. What is none protects nothing, so it is not passed
+// over.
+Result<> check_sensitive(const http::RequestHead& head) {
+  size_t names = 0;
+  bool good = true;
+  for (const http::Field& field : head.fields.all()) {
+    if (!text::equals_ignore_case(field.name, "Egret-Sensitive")) continue;
+    http::for_each_element(field.value, [&](std::string_view name) {
+      ++names;
+      good &= http::is_token(name);
+    });
+  }
+  if (good && names <= http::kMaxFields) return {};
+  return Unexpected(Reason::header_invalid, "Egret-Sensitive is a list of at most " +
+                                                std::to_string(http::kMaxFields) + " field names.");
+}
+
 Result<> check_limits(const policy::Rule& rule, const http::RequestHead& head, size_t head_size) {
   if (head_size > rule.limits.headers) {
     return Unexpected(Reason::request_headers_too_large,
@@ -259,6 +278,7 @@ Result<Admission> admit(const Policy& policy, const http::RequestHead& head, siz
   if (step) step = check_limits(*admission.rule, head, head_size);
   // Nothing can be signed in an opaque tunnel, and the inner requests of another name their own.
   if (step && !admission.connect) step = choose_key(head, admission);
+  if (step) step = check_sensitive(head);
   if (!step) return Unexpected(std::move(step.error()));
   return admission;
 }

@@ -159,6 +159,18 @@ TEST(Redirect, LeavesCredentialsBehindWhenItLeavesTheOrigin) {
   EXPECT_EQ(back.field("Authorization"), "");
 }
 
+TEST(Redirect, MarksThatAreNoFieldNamesAreRefused) {
+  std::string many = "a";
+  for (int i = 0; i < 100; ++i) many += ",a";
+  for (const std::string& marks : {std::string("X Api Key"), std::string("x-api-key; q"), many}) {
+    World gateway;
+    FarEnd sender = gateway.connect();
+    sender.send(post("x", "Egret-Sensitive: " + marks + "\r\n"));
+    test::expect_refused(gateway, sender, 400, "header_invalid", "http_request_error");
+    EXPECT_EQ(gateway.destinations(), 0U);
+  }
+}
+
 TEST(Redirect, WithinItsScopeOnly) {
   struct Case {
     std::string_view follow;
