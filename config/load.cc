@@ -1,5 +1,6 @@
 #include "config/load.h"
 
+#include <chrono>
 #include <memory>
 
 #include "config/diagnostics.h"
@@ -65,6 +66,7 @@ Loaded load_text(std::string_view text, std::string path, SecretSource& secrets)
   const Source source(std::move(path), text);
   Diagnostics diagnostics(source);
   Loaded loaded;
+  loaded.since = std::chrono::system_clock::now();
   loaded.text = text;
   Recorded recorded(secrets, loaded);
   hide_pem(source, diagnostics);

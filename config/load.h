@@ -33,6 +33,7 @@ struct Loaded {
   std::vector<Diagnostic> diagnostics;       // in the order of the text
   std::vector<std::string> files;            // that were read: the text's own, and those it names
   std::string text;                          // as it was read
+  WallTime since{};                          // before any of it was read
   std::vector<std::vector<std::string>> commands;  // that were run for secrets, as argument lists
 };
 

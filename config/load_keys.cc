@@ -189,11 +189,7 @@ void read_message_signatures(const Mapping& mapping, SigningKey& key) {
                           ": an algorithm is needed: hmac-sha256, ed25519, ecdsa-p256-sha256 or "
                           "rsa-pss-sha512");
   }
-  mapping.choice<SigningAlgorithm>("algorithm", key.algorithm,
-                                   {{"hmac-sha256", SigningAlgorithm::hmac_sha256},
-                                    {"ed25519", SigningAlgorithm::ed25519},
-                                    {"ecdsa-p256-sha256", SigningAlgorithm::ecdsa_p256_sha256},
-                                    {"rsa-pss-sha512", SigningAlgorithm::rsa_pss_sha512}});
+  mapping.choice("algorithm", key.algorithm, policy::signing_algorithms());
   mapping.not_empty("components", "a signature over nothing proves nothing; leave the key out");
   mapping.list("components", key.components, parse_component, nullptr, kMostComponents);
   mapping.scalar("label", key.label, parse_signature_label);
@@ -212,15 +208,7 @@ SigningKey read_key(const Mapping& mapping, std::string name, SecretSource& sour
     mapping.error("", "key " + in_quotes(key.name) +
                           ": a scheme is needed, such as scheme: standard-webhooks");
   }
-  const bool known = mapping.choice<SigningScheme>(
-      "scheme", key.scheme,
-      {{"standard-webhooks", SigningScheme::standard_webhooks},
-       {"standard-webhooks-ed25519", SigningScheme::standard_webhooks_ed25519},
-       {"http-message-signatures", SigningScheme::http_message_signatures},
-       {"stripe", SigningScheme::stripe},
-       {"github", SigningScheme::github},
-       {"shopify", SigningScheme::shopify},
-       {"slack", SigningScheme::slack}});
+  const bool known = mapping.choice("scheme", key.scheme, policy::signing_schemes());
   if (!known) return key;  // nothing else can be told right from wrong
   read_message_signatures(mapping, key);
   read_header_names(mapping, key);

@@ -3,6 +3,7 @@
 #include <initializer_list>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -73,6 +74,11 @@ class Mapping {
   template <typename T>
   bool choice(std::string_view key, T& out,
               std::initializer_list<std::pair<std::string_view, T>> words) const {
+    return choice(key, out, std::span<const std::pair<std::string_view, T>>(words));
+  }
+  template <typename T>
+  bool choice(std::string_view key, T& out,
+              std::span<const std::pair<std::string_view, T>> words) const {
     std::vector<std::string_view> names;
     for (const auto& [word, value] : words) names.push_back(word);
     return scalar(key, out, [&](std::string_view text, std::string& why) -> std::optional<T> {

@@ -38,6 +38,12 @@ auto value_of(const Words& words, std::string_view word)
 
 }  // namespace
 
+std::span<const std::pair<std::string_view, SigningScheme>> signing_schemes() { return kSchemes; }
+
+std::span<const std::pair<std::string_view, SigningAlgorithm>> signing_algorithms() {
+  return kAlgorithms;
+}
+
 std::string_view to_string(SigningScheme scheme) { return word_of(kSchemes, scheme); }
 
 std::optional<SigningScheme> parse_signing_scheme(std::string_view word) {

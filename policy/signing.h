@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -21,12 +23,14 @@ enum class SigningScheme : uint8_t {
   shopify,
   slack
 };
+std::span<const std::pair<std::string_view, SigningScheme>> signing_schemes();
 std::string_view to_string(SigningScheme scheme);
 // Nothing for any other word.
 std::optional<SigningScheme> parse_signing_scheme(std::string_view word);
 
 // RFC 9421 3.3; every other scheme has one algorithm only.
 enum class SigningAlgorithm : uint8_t { hmac_sha256, ed25519, ecdsa_p256_sha256, rsa_pss_sha512 };
+std::span<const std::pair<std::string_view, SigningAlgorithm>> signing_algorithms();
 std::string_view to_string(SigningAlgorithm algorithm);  // as RFC 9421 registers it
 std::optional<SigningAlgorithm> parse_signing_algorithm(std::string_view word);
 

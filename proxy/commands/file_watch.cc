@@ -6,13 +6,22 @@
 
 namespace egret::commands {
 
-FileWatch::FileWatch(std::vector<std::string> files) {
+namespace {
+
+WallTime time_of(const timespec& time) {
+  return WallTime(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
+}
+
+}  // namespace
+
+FileWatch::FileWatch(std::vector<std::string> files, WallTime since) {
   std::ranges::sort(files);
   const auto repeated = std::ranges::unique(files);
   files.erase(repeated.begin(), repeated.end());
   for (std::string& path : files) {
     const Stamp now = stamp_of(path);
-    files_.push_back({std::move(path), now, now});
+    // Which of the two was read, nobody knows.
+    files_.push_back({std::move(path), now.changed >= since ? Stamp() : now, now});
   }
 }
 
@@ -40,8 +49,8 @@ FileWatch::Stamp FileWatch::stamp_of(const std::string& path) {
           .device = status.st_dev,
           .inode = status.st_ino,
           .size = status.st_size,
-          .seconds = status.st_mtim.tv_sec,
-          .nanoseconds = status.st_mtim.tv_nsec};
+          .modified = time_of(status.st_mtim),
+          .changed = time_of(status.st_ctim)};
 }
 
 }  // namespace egret::commands

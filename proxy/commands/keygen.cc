@@ -19,6 +19,14 @@ int fail(const std::string& sentence) {
   return kFailed;
 }
 
+// The words of a table, as a sentence has them.
+template <typename Table>
+std::string listed(const Table& table) {
+  std::string words;
+  for (const auto& [word, value] : table) words.append(words.empty() ? "" : ", ").append(word);
+  return words;
+}
+
 // The lines of a configuration that use the new secret.
 std::string configuration(const KeygenOptions& options, const std::string& algorithm) {
   std::error_code ignored;
@@ -34,9 +42,8 @@ std::string configuration(const KeygenOptions& options, const std::string& algor
 int keygen(const KeygenOptions& options) {
   const auto scheme = policy::parse_signing_scheme(options.scheme);
   if (!scheme) {
-    return fail("\"" + options.scheme +
-                "\" is no scheme; standard-webhooks, standard-webhooks-ed25519, "
-                "http-message-signatures, stripe, github, shopify or slack");
+    return fail("\"" + options.scheme + "\" is no scheme; it is one of " +
+                listed(policy::signing_schemes()));
   }
   const bool chosen = *scheme == SigningScheme::http_message_signatures;
   if (!chosen && !options.algorithm.empty()) {
@@ -46,8 +53,7 @@ int keygen(const KeygenOptions& options) {
   const auto algorithm =
       chosen ? policy::parse_signing_algorithm(word) : SigningAlgorithm::hmac_sha256;
   if (!algorithm) {
-    return fail("--algorithm: \"" + word +
-                "\" is none of hmac-sha256, ed25519, ecdsa-p256-sha256 and rsa-pss-sha512");
+    return fail("--algorithm: \"" + word + "\" is none of " + listed(policy::signing_algorithms()));
   }
   const signing::Generated made = signing::generate(*scheme, *algorithm);
   std::ostream& rest = options.output.empty() ? std::cerr : std::cout;

@@ -133,7 +133,7 @@ void take(config::Loaded loaded, const std::string& why, Running& running) {
   look_for_name_servers(*settings, running.log);
   running.admin.set_token(settings->admin.token);
   running.gateway.set_settings(settings);
-  running.watch = FileWatch(named_files(loaded, running.path));
+  running.watch = FileWatch(named_files(loaded, running.path), loaded.since);
   running.text = std::move(loaded.text);
   running.log.event(LogLevel::info, "configuration reloaded from " + running.path + why);
 }
@@ -218,8 +218,9 @@ int serve(const std::string& path, const config::Loaded& loaded, const Signals& 
             fmt::format("egret {} listens on {}, admin on {}, {} workers{}", proxy::kVersion,
                         fmt::join((*server)->addresses(), ", "), admin_name, settings->workers,
                         settings->mode == policy::Mode::report ? ", report mode" : ""));
-  Running running{path,  loaded.text, FileWatch(named_files(loaded, path)), **server, gateway,
-                  admin, log};
+  Running running{path,     loaded.text, FileWatch(named_files(loaded, path), loaded.since),
+                  **server, gateway,     admin,
+                  log};
   int number = signals.wait_for_a_look();
   while (number == 0 || number == SIGHUP) {
     number == SIGHUP ? reload(running) : look_at_files(running);

@@ -154,7 +154,7 @@ TEST(StatusRange, IsAStatusOrAClass) {
   EXPECT_EQ(text("2xx"), "200-299");
   EXPECT_EQ(text("5xx"), "500-599");
   for (const std::string_view bad : {"", "2", "20", "2000", "1xx", "6xx", "100", "199", "600",
-                                     "2XX", "xxx", "2x0", " 204", "-04"}) {
+                                     "2XX", "nxx", "2x0", " 204", "-04"}) {
     EXPECT_EQ(text(bad), "none") << bad;
   }
 }
