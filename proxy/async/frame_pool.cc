@@ -15,7 +15,7 @@ void free_frame(void* frame, size_t size) noexcept { ::operator delete(frame, si
 namespace {
 
 constexpr size_t kClassBytes = 64;
-constexpr size_t kClasses = 128;  // frames up to 8 KiB
+constexpr size_t kClasses = 256;  // frames up to 16 KiB: one that holds an Exchange is above 8
 constexpr size_t kKeptPerClass = 512;
 
 struct FreeFrame {
