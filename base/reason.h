@@ -28,6 +28,8 @@ namespace egret {
     "The request is for another host than its tunnel")                                             \
   X(request_body_too_large, 413, "http_request_error", "The request body is too large")            \
   X(expectation_failed, 417, "http_request_error", "The expectation cannot be met")                \
+  X(idempotency_key_reused, 422, "http_request_error",                                             \
+    "The Idempotency-Key stands for another request")                                              \
   X(upgrade_not_supported, 501, "http_upgrade_failed", "Only tunnels carry WebSockets")            \
   X(request_headers_too_large, 431, "http_request_error", "The request's header is too large")     \
   X(http_version_unsupported, 505, "http_request_error", "Only HTTP/1.0 and HTTP/1.1 are spoken")  \
@@ -76,6 +78,8 @@ namespace egret {
   X(out_of_resources, 503, "proxy_internal_error", "Egret is out of a resource")                   \
   X(memory_limit, 503, "proxy_internal_error", "No buffer memory is left for another request")     \
   X(draining, 503, "proxy_internal_response", "Egret is shutting down")                            \
+  X(queue_full, 503, "proxy_internal_error", "The queue is full")                                  \
+  X(queue_unavailable, 503, "proxy_internal_error", "The queue cannot keep the request")           \
   /* 504: time */                                                                                  \
   X(dns_timeout, 504, "dns_timeout", "The name servers did not answer in time")                    \
   X(connection_timeout, 504, "connection_timeout", "The destination did not accept in time")       \

@@ -6,12 +6,12 @@
 #include <exception>
 #include <future>
 #include <memory>
-#include <mutex>
 
 #include "base/text.h"
 #include "policy/url.h"
 #include "proxy/admin/keys.h"
 #include "proxy/admin/response.h"
+#include "proxy/async/mailbox.h"
 #include "proxy/async/task_set.h"
 #include "proxy/head_reader.h"
 #include "proxy/http/parser.h"
@@ -42,28 +42,17 @@ struct Collected {
   proxy::Metrics metrics;
 };
 
-// Where workers answer to: they may do so when the admin listener has gone already.
-struct Mailbox {
-  std::mutex mutex;
-  async::Loop* loop = nullptr;  // nothing: gone
-};
-
 }  // namespace
 
 class Admin::Inside {
  public:
   Inside(async::Loop& loop, net::ListenSocket socket, std::optional<Secret> token, Gateway& gateway)
       : loop_(loop),
-        mailbox_(std::make_shared<Mailbox>()),
+        mailbox_(std::make_shared<async::Mailbox>(loop)),
         gateway_(gateway),
         token_(std::move(token)),
         acceptor_(loop, std::move(socket)) {
-    mailbox_->loop = &loop;
     accepting_.spawn(accept());
-  }
-  ~Inside() {
-    const std::lock_guard lock(mailbox_->mutex);
-    mailbox_->loop = nullptr;
   }
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
@@ -190,10 +179,8 @@ class Admin::Inside {
 
   std::shared_ptr<Collected> ask_workers() {
     auto collected = std::make_shared<Collected>();
-    gateway_.collect([mailbox = mailbox_, collected](proxy::Metrics metrics) {
-      const std::lock_guard lock(mailbox->mutex);
-      if (mailbox->loop == nullptr) return;
-      mailbox->loop->post_from_anywhere([collected, metrics = std::move(metrics)]() mutable {
+    gateway_.collect([mailbox = mailbox_.shared(), collected](proxy::Metrics metrics) {
+      mailbox->post([collected, metrics = std::move(metrics)]() mutable {
         collected->metrics = std::move(metrics);
         collected->came.set();
       });
@@ -203,7 +190,7 @@ class Admin::Inside {
 
   SystemClock clock_;
   async::Loop& loop_;
-  std::shared_ptr<Mailbox> mailbox_;
+  async::MailboxOwner mailbox_;  // workers may answer when the admin listener has gone already
   Gateway& gateway_;
   std::optional<Secret> token_;
   net::Acceptor acceptor_;

@@ -1,0 +1,93 @@
+#include "proxy/queue/client.h"
+
+namespace egret::queue {
+namespace {
+
+template <typename T>
+struct Pending {
+  async::Event came;
+  Result<T> value = Unexpected(Reason::queue_unavailable, "The queue has not answered.");
+};
+
+}  // namespace
+
+template <typename T>
+async::Task<Result<T>> Client::ask(std::function<Result<T>(Store&)> work) {
+  auto pending = std::make_shared<Pending<T>>();
+  queue_.submit(
+      [pending, work = std::move(work)](Store& store) -> Result<> {
+        pending->value = work(store);
+        if (!pending->value) return Unexpected(pending->value.error());
+        return {};
+      },
+      [pending, mailbox = mailbox_](Result<> kept) {
+        // What is not kept is not said to be.
+        if (!kept) pending->value = Unexpected(std::move(kept.error()));
+        mailbox->post([pending] { pending->came.set(); });
+      });
+  co_await pending->came.wait(kNever);
+  co_return std::move(pending->value);
+}
+
+async::Task<Result<Accepted>> Client::accept(NewDelivery delivery) {
+  std::function<Result<Accepted>(Store&)> work = [&queue = queue_,
+                                                  delivery = std::move(delivery)](Store& store) {
+    return queue.accept(store, delivery);
+  };
+  return ask<Accepted>(std::move(work));
+}
+
+async::Task<Result<std::optional<Accepted>>> Client::known(NewDelivery delivery) {
+  std::function<Result<std::optional<Accepted>>(Store&)> work =
+      [delivery = std::move(delivery)](Store& store) { return store.known(delivery); };
+  return ask<std::optional<Accepted>>(std::move(work));
+}
+
+async::Task<Result<std::vector<Claimed>>> Client::claim(size_t most, uint64_t most_bytes) {
+  std::function<Result<std::vector<Claimed>>(Store&)> work = [&queue = queue_, most,
+                                                              most_bytes](Store& store) {
+    return store.claim(most, most_bytes, queue.now());
+  };
+  return ask<std::vector<Claimed>>(std::move(work));
+}
+
+async::Task<Result<>> Client::settle(Settled settled) {
+  std::function<Result<>(Store&)> work = [&queue = queue_, settled = std::move(settled)](
+                                             Store& store) { return queue.settle(store, settled); };
+  return ask<Unit>(std::move(work));
+}
+
+async::Task<Result<Page>> Client::list(Filter filter) {
+  std::function<Result<Page>(Store&)> work = [filter = std::move(filter)](Store& store) {
+    return store.list(filter);
+  };
+  return ask<Page>(std::move(work));
+}
+
+async::Task<Result<std::optional<Shown>>> Client::show(std::string id) {
+  std::function<Result<std::optional<Shown>>(Store&)> work = [id = std::move(id)](Store& store) {
+    return store.show(id);
+  };
+  return ask<std::optional<Shown>>(std::move(work));
+}
+
+async::Task<Result<std::optional<Content>>> Client::content(std::string id) {
+  std::function<Result<std::optional<Content>>(Store&)> work = [id = std::move(id)](Store& store) {
+    return store.content(id);
+  };
+  return ask<std::optional<Content>>(std::move(work));
+}
+
+async::Task<Result<std::optional<State>>> Client::replay(std::string id) {
+  std::function<Result<std::optional<State>>(Store&)> work =
+      [&queue = queue_, id = std::move(id)](Store& store) { return store.replay(id, queue.now()); };
+  return ask<std::optional<State>>(std::move(work));
+}
+
+async::Task<Result<std::optional<State>>> Client::cancel(std::string id) {
+  std::function<Result<std::optional<State>>(Store&)> work =
+      [&queue = queue_, id = std::move(id)](Store& store) { return store.cancel(id, queue.now()); };
+  return ask<std::optional<State>>(std::move(work));
+}
+
+}  // namespace egret::queue

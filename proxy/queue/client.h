@@ -1,0 +1,41 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "proxy/async/mailbox.h"
+#include "proxy/async/task.h"
+#include "proxy/async/wait.h"
+#include "proxy/queue/queue.h"
+
+namespace egret::queue {
+
+// Client asks a queue from a loop: each call waits until the store has done it, for good. One
+// thread, the loop's; outlived by the queue. A call that is cancelled may still be done.
+//   Errors of all: those of Store.
+class Client {
+ public:
+  Client(Queue& queue, std::shared_ptr<async::Mailbox> mailbox)
+      : queue_(queue), mailbox_(std::move(mailbox)) {}
+
+  async::Task<Result<Accepted>> accept(NewDelivery delivery);
+  async::Task<Result<std::optional<Accepted>>> known(NewDelivery delivery);
+  async::Task<Result<std::vector<Claimed>>> claim(size_t most, uint64_t most_bytes);
+  async::Task<Result<>> settle(Settled settled);
+  async::Task<Result<Page>> list(Filter filter);
+  async::Task<Result<std::optional<Shown>>> show(std::string id);
+  async::Task<Result<std::optional<Content>>> content(std::string id);
+  async::Task<Result<std::optional<State>>> replay(std::string id);
+  async::Task<Result<std::optional<State>>> cancel(std::string id);
+
+  [[nodiscard]] Queue& queue() { return queue_; }
+  [[nodiscard]] const std::shared_ptr<async::Mailbox>& mailbox() const { return mailbox_; }
+
+ private:
+  template <typename T>
+  async::Task<Result<T>> ask(std::function<Result<T>(Store&)> work);
+  Queue& queue_;
+  std::shared_ptr<async::Mailbox> mailbox_;
+};
+
+}  // namespace egret::queue

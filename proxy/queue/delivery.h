@@ -1,0 +1,135 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace egret::queue {
+
+// Where a delivery is. Only the last three are kept for `queue.retention` and then forgotten.
+enum class State : uint8_t {
+  queued,     // waits until it is due
+  running,    // an attempt is under way
+  delivered,  // its destination has answered with a success
+  dead,       // no attempt is left, or its destination wants no more
+  cancelled   // by the operator
+};
+std::string_view to_string(State state);
+std::optional<State> parse_state(std::string_view word);
+
+// What is kept of a request so that it can be sent when its sender has long gone. No key is in it:
+// a delivery is signed at each attempt, by the keys that its rule has then.
+struct NewDelivery {
+  std::string id;           // "dlv_…", unguessable
+  std::string webhook_id;   // the same in every attempt
+  std::string sender;       // by name; empty: senders are not told apart
+  std::string rule;         // that took it, for who looks at it; every attempt is judged anew
+  std::string method;       //
+  std::string destination;  // as text that is safe to print: no query, no userinfo
+  std::string host;
+  std::string lane;    // deliveries of one lane share its window; another lane never waits for them
+  bool fifo = false;   // one at a time, in the order of acceptance
+  uint32_t width = 1;  // most attempts of the lane under way at once
+  std::string idempotency_key;  // empty: none
+  std::string digest;           // of what the key stands for; the same key and digest: the same
+  std::string head;             // complete, in absolute-form, with the length of `body`
+  std::string body;
+  WallTime accepted;
+  WallTime due;  // the first attempt of the queue's
+};
+
+struct Accepted {
+  std::string id;
+  bool known = false;    // by its Idempotency-Key: nothing new was stored
+  bool differs = false;  // known, but it stands for another request: refuse it
+};
+
+// A delivery that is due, lent to the dispatcher until it is settled.
+struct Claimed {
+  int64_t number = 0;  // the store's own
+  int64_t lane = 0;
+  std::string id;
+  std::string sender;
+  uint32_t tries = 0;  // since it was accepted or replayed; not this one
+  std::string head;
+  std::string body;
+};
+
+// What came of one attempt, for whoever asks later. Times in milliseconds, as in the access log.
+struct Attempt {
+  WallTime began;
+  int64_t resolve_ms = 0;
+  int64_t connect_ms = 0;
+  int64_t tls_ms = 0;
+  int64_t wait_ms = 0;
+  int64_t total_ms = 0;
+  int status = 0;  // the destination's; 0: it did not answer
+  std::string reason =
+      {};  // why there was no answer, or none that counts; a Reason's name, or empty
+  std::string detail = {};
+  std::string address = {};  // that was connected to
+  std::string answer = {};   // the first bytes of its content
+};
+
+struct Settled {
+  int64_t number = 0;
+  int64_t lane = 0;
+  State state = State::queued;     // never running
+  WallTime due;                    // of queued
+  std::optional<Attempt> attempt;  // nothing: it was not tried, and is given back as it was
+  bool well = false;               // its destination answered as it should: the lane may widen
+};
+
+// Which deliveries, newest first.
+struct Filter {
+  std::optional<State> state;
+  std::string host;
+  std::string sender;
+  std::optional<WallTime> since;  // accepted then or later
+  int64_t before = INT64_MAX;     // the cursor
+  uint32_t limit = 100;
+};
+
+struct Listed {
+  int64_t number = 0;
+  std::string id, webhook_id, sender, rule, method, destination;
+  State state = State::queued;
+  uint32_t attempts = 0;
+  WallTime accepted;
+  WallTime due;                      // of queued
+  std::optional<WallTime> finished;  // delivered, dead or cancelled
+  uint64_t size = 0;                 // bytes of content
+};
+
+// A page looks at a bounded number of deliveries: it may hold fewer than its limit, or none, and
+// still not be the last.
+struct Page {
+  std::vector<Listed> deliveries;
+  std::optional<int64_t> next;  // the cursor; nothing: that was all
+};
+
+struct Shown {
+  Listed delivery;
+  std::vector<Attempt> attempts;
+};
+
+struct Content {
+  std::string head;
+  std::string body;
+};
+
+struct Stats {
+  uint64_t queued = 0;  // running too
+  uint64_t running = 0;
+  uint64_t delivered = 0;          // kept
+  uint64_t dead = 0;               // kept
+  uint64_t cancelled = 0;          // kept
+  uint64_t bytes = 0;              // of the heads and contents of all that are kept
+  std::optional<WallTime> oldest;  // acceptance of the oldest that is queued or running
+};
+
+}  // namespace egret::queue

@@ -1,0 +1,185 @@
+#include "proxy/queue/queue.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+namespace egret::queue {
+
+Queue::Queue(std::unique_ptr<Store> store, Bounds bounds, const Clock& clock)
+    : clock_(clock), store_(std::move(store)), bounds_(bounds) {
+  look();
+}
+
+Queue::~Queue() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Queue::start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "egret-queue");
+    run();
+  });
+}
+
+void Queue::submit(Work work, Done done) {
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back({std::move(work), std::move(done), {}});
+  }
+  changed_.notify_one();
+}
+
+void Queue::set_bounds(Bounds bounds) {
+  const std::lock_guard lock(mutex_);
+  bounds_ = bounds;
+}
+
+Bounds Queue::bounds() const {
+  const std::lock_guard lock(mutex_);
+  return bounds_;
+}
+
+Stats Queue::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+Counts Queue::counts() const {
+  const std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+uint64_t Queue::add_waker(Waker waker) {
+  const std::lock_guard lock(mutex_);
+  waker(due_);
+  wakers_.emplace(next_waker_, std::move(waker));
+  return next_waker_++;
+}
+
+void Queue::remove_waker(uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  wakers_.erase(number);
+}
+
+Result<Accepted> Queue::accept(Store& store, const NewDelivery& delivery) {
+  Result<Accepted> accepted = store.accept(delivery, bounds());
+  if (accepted) ++(accepted->known ? counting_.known : counting_.accepted);
+  return accepted;
+}
+
+Result<> Queue::settle(Store& store, const Settled& settled) {
+  Result<> done = store.settle(settled, clock_.wall());
+  if (done && settled.attempt) {
+    ++(settled.state == State::delivered ? counting_.delivered
+       : settled.state == State::dead    ? counting_.dead
+                                         : counting_.again);
+  }
+  return done;
+}
+
+bool Queue::turn() {
+  std::deque<Job> batch;
+  {
+    const std::lock_guard lock(mutex_);
+    while (!jobs_.empty() && batch.size() < kMostInOneCommit) {
+      batch.push_back(std::move(jobs_.front()));
+      jobs_.pop_front();
+    }
+  }
+  if (!batch.empty()) {
+    work_off(std::move(batch));
+    return true;
+  }
+  return sweep_if_due();
+}
+
+void Queue::run() {
+  while (true) {
+    while (turn()) {
+    }
+    std::unique_lock lock(mutex_);
+    if (stopping_ && jobs_.empty()) return;
+    changed_.wait_for(lock, kSweepEvery, [this] { return stopping_ || !jobs_.empty(); });
+  }
+}
+
+void Queue::work_off(std::deque<Job> batch) {
+  const Counts before = counting_;
+  if (!try_all(batch)) {
+    counting_ = before;
+    ++counting_.failures;
+    for (Job& job : batch) alone(job);
+  }
+  look();
+  for (Job& job : batch) job.done(std::move(job.outcome));
+}
+
+// All in one transaction. Errors: the store's; then nothing was done.
+Result<> Queue::try_all(std::deque<Job>& batch) {
+  Result<> done = store_->begin();
+  for (auto job = batch.begin(); done && job != batch.end(); ++job) {
+    job->outcome = job->work(*store_);
+    const bool failed = !job->outcome && job->outcome.error().reason == Reason::queue_unavailable;
+    if (failed) done = job->outcome;
+  }
+  if (done) done = store_->commit();
+  if (done) {
+    ++counting_.commits;
+  } else {
+    store_->rollback();
+  }
+  return done;
+}
+
+void Queue::alone(Job& job) {
+  const Counts before = counting_;
+  std::deque<Job> only;
+  only.push_back(std::move(job));
+  const Result<> done = try_all(only);
+  job = std::move(only.front());
+  if (done) return;
+  counting_ = before;
+  ++counting_.failures;
+  job.outcome = done;
+}
+
+bool Queue::sweep_if_due() {
+  const TimePoint now = clock_.now();
+  if (!sweep_again_ && now < sweep_at_) return false;
+  Result<bool> more = false;
+  std::deque<Job> one;
+  one.push_back({[&, kept = bounds()](Store& store) -> Result<> {
+                   more = store.sweep(kept, clock_.wall());
+                   if (!more) return Unexpected(more.error());
+                   return {};
+                 },
+                 [](const Result<>&) {},
+                 {}});
+  work_off(std::move(one));
+  sweep_again_ = more && *more;
+  sweep_at_ = deadline_after(now, kSweepEvery);
+  return sweep_again_;
+}
+
+// What others see of the store, and what they are told.
+void Queue::look() {
+  Result<Stats> stats = store_->stats();
+  const Result<std::optional<WallTime>> due = store_->next_due();
+  const std::lock_guard lock(mutex_);
+  counts_ = counting_;
+  if (stats) stats_ = *stats;
+  if (!due) return;
+  // A delivery that is due is told again: who was told may have had no room.
+  const bool tell = due_ != *due || (*due && **due <= clock_.wall());
+  due_ = *due;
+  if (!tell) return;
+  for (const auto& [number, waker] : wakers_) waker(due_);
+}
+
+}  // namespace egret::queue

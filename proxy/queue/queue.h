@@ -1,0 +1,109 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "base/clock.h"
+#include "proxy/queue/store.h"
+
+namespace egret::queue {
+
+// What the queue has done since it was opened.
+struct Counts {
+  uint64_t accepted = 0;
+  uint64_t known = 0;      // by their Idempotency-Key
+  uint64_t delivered = 0;  // attempts, by what became of their deliveries
+  uint64_t again = 0;
+  uint64_t dead = 0;
+  uint64_t commits = 0;
+  uint64_t failures = 0;  // of the store
+};
+
+// Queue runs a store on a thread of its own, and makes one commit of what has come while the last
+// one was under way (group commit): the busier it is, the more share the price of a sync.
+//   Any thread, but for turn().
+class Queue {
+ public:
+  // Done within a transaction. Runs a second time, in a transaction of its own, when another's
+  // failure took the first with it. Errors other than queue_unavailable are its own and leave what
+  // it has done; the store's own failure undoes all.
+  using Work = std::function<Result<>(Store&)>;
+  // Told on the queue's thread, when what was done is on stable storage or is not to be.
+  using Done = std::function<void(Result<>)>;
+  // Told on the queue's thread when the next delivery is due; nothing: none is.
+  using Waker = std::function<void(std::optional<WallTime>)>;
+
+  static constexpr size_t kMostInOneCommit = 512;
+  static constexpr Duration kSweepEvery = std::chrono::minutes(1);
+
+  Queue(std::unique_ptr<Store> store, Bounds bounds, const Clock& clock);
+  // Does what was submitted, and closes the store.
+  ~Queue();
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+
+  // Without this nothing happens but by turn().
+  void start();
+  void submit(Work work, Done done);
+
+  void set_bounds(Bounds bounds);
+  [[nodiscard]] Bounds bounds() const;
+  // As of the last commit.
+  [[nodiscard]] Stats stats() const;
+  [[nodiscard]] Counts counts() const;
+  [[nodiscard]] WallTime now() const { return clock_.wall(); }
+
+  // Told at once, and whenever it may have changed. Forgotten by the number.
+  uint64_t add_waker(Waker waker);
+  void remove_waker(uint64_t number);
+
+  // Accepts, and counts it.
+  Result<Accepted> accept(Store& store, const NewDelivery& delivery);
+  // Settles, and counts it.
+  Result<> settle(Store& store, const Settled& settled);
+
+  // One commit with everything that has come, or a sweep that is due; false: there is nothing to
+  // do. Only while the thread is not running.
+  bool turn();
+
+ private:
+  struct Job {
+    Work work;
+    Done done;
+    Result<> outcome;
+  };
+  void run();
+  void work_off(std::deque<Job> batch);
+  Result<> try_all(std::deque<Job>& batch);
+  void alone(Job& job);
+  bool sweep_if_due();
+  void look();
+
+  const Clock& clock_;
+  std::unique_ptr<Store> store_;
+  Counts counting_;           // the queue's thread
+  TimePoint sweep_at_{};      // the queue's thread
+  bool sweep_again_ = false;  // the queue's thread
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  // Guarded by it:
+  std::deque<Job> jobs_;
+  Bounds bounds_;
+  Stats stats_;
+  Counts counts_;
+  std::optional<WallTime> due_;
+  std::map<uint64_t, Waker> wakers_;
+  uint64_t next_waker_ = 1;
+  bool stopping_ = false;
+
+  std::thread thread_;
+};
+
+}  // namespace egret::queue

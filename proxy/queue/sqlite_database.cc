@@ -1,0 +1,139 @@
+#include "proxy/queue/sqlite_database.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <stdexcept>
+
+namespace egret::queue {
+namespace {
+
+std::string cannot_be_made(const std::string& path) {
+  return "The queue's store " + path + " cannot be made: " + std::strerror(errno) + ".";
+}
+
+// There is no file yet: could one be made?
+Result<Database> look_at_folder(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const char* where = folder.empty() ? "." : folder.c_str();
+  if (access(where, W_OK | X_OK) == 0) return Database();
+  return Unexpected(Reason::queue_unavailable, cannot_be_made(path));
+}
+
+}  // namespace
+
+Failure sqlite_failure(sqlite3* handle) {
+  const int code = sqlite3_errcode(handle);
+  std::string sentence = "The queue's store: ";
+  switch (code & 0xFF) {
+    case SQLITE_FULL:
+      sentence += "no space is left on its disk";
+      break;
+    case SQLITE_READONLY:
+      sentence += "it is read-only";
+      break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      sentence += "another process has it open; only one Egret may use it";
+      break;
+    case SQLITE_CORRUPT:
+      sentence += "it is damaged (" + std::string(sqlite3_errmsg(handle)) +
+                  "); move it away, and look at it with sqlite3's .recover";
+      break;
+    case SQLITE_NOTADB:
+      sentence += "it is no SQLite database";
+      break;
+    case SQLITE_CANTOPEN:
+      sentence += "it cannot be opened or made: is its folder there, and Egret's to write?";
+      break;
+    default:
+      sentence += std::string(sqlite3_errmsg(handle)) + " (" +
+                  std::to_string(sqlite3_extended_errcode(handle)) + ")";
+  }
+  return {Reason::queue_unavailable, sentence + "."};
+}
+
+Statement::Statement(sqlite3* database, std::string_view sql) {
+  sqlite3_stmt* made = nullptr;
+  const int code = sqlite3_prepare_v3(database, sql.data(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &made, nullptr);
+  statement_.reset(made);
+  if (code != SQLITE_OK) throw std::runtime_error("SQL: " + std::string(sqlite3_errmsg(database)));
+}
+
+Result<bool> Statement::step() {
+  const int code = sqlite3_step(statement_.get());
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) {
+    reset();
+    return false;
+  }
+  Failure failure = sqlite_failure(sqlite3_db_handle(statement_.get()));
+  reset();
+  return Unexpected(std::move(failure));
+}
+
+Result<> Statement::run() {
+  while (true) {
+    const Result<bool> row = step();
+    if (!row) return Unexpected(row.error());
+    if (!*row) return {};
+  }
+}
+
+std::string Statement::text(int column) const {
+  const void* bytes = sqlite3_column_blob(statement_.get(), column);
+  const int size = sqlite3_column_bytes(statement_.get(), column);
+  if (bytes == nullptr || size <= 0) return {};
+  return {static_cast<const char*>(bytes), static_cast<size_t>(size)};
+}
+
+Result<Database> Database::open(const std::string& path, Open how) {
+  const bool there = access(path.c_str(), F_OK) == 0;
+  if (how == Open::look && !there) return look_at_folder(path);
+  if (!there) {
+    const int made = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (made < 0) return Unexpected(Reason::queue_unavailable, cannot_be_made(path));
+    ::close(made);
+  }
+  Database database;
+  sqlite3* made = nullptr;
+  const int code =
+      sqlite3_open_v2(path.c_str(), &made,
+                      (how == Open::make ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) |
+                          SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                      nullptr);
+  database.handle_.reset(made);
+  if (made == nullptr) return Unexpected(Reason::queue_unavailable, "SQLite has no memory.");
+  if (code != SQLITE_OK) return Unexpected(sqlite_failure(made));
+  return database;
+}
+
+bool Database::is_locked() {
+  return sqlite3_exec(handle_.get(), "SELECT 1 FROM sqlite_schema", nullptr, nullptr, nullptr) ==
+         SQLITE_BUSY;
+}
+
+Result<> Database::execute(const std::string& sql) {
+  if (sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return {};
+  return Unexpected(sqlite_failure(handle_.get()));
+}
+
+Result<std::optional<int64_t>> Database::query(const std::string& sql) {
+  sqlite3_stmt* made = nullptr;
+  const int code =
+      sqlite3_prepare_v2(handle_.get(), sql.c_str(), static_cast<int>(sql.size()), &made, nullptr);
+  const std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)> statement(made,
+                                                                             sqlite3_finalize);
+  if (code != SQLITE_OK) return Unexpected(sqlite_failure(handle_.get()));
+  const int stepped = sqlite3_step(made);
+  if (stepped == SQLITE_DONE) return std::optional<int64_t>();
+  if (stepped != SQLITE_ROW) return Unexpected(sqlite_failure(handle_.get()));
+  if (sqlite3_column_type(made, 0) == SQLITE_NULL) return std::optional<int64_t>();
+  return std::optional<int64_t>(sqlite3_column_int64(made, 0));
+}
+
+}  // namespace egret::queue

@@ -1,0 +1,208 @@
+// What an operator asks of the store, and what time takes from it.
+#include <algorithm>
+
+#include "proxy/queue/sqlite_parts.h"
+
+namespace egret::queue {
+namespace {
+
+// How many deliveries one page looks at, and one sweep forgets: others wait that long.
+constexpr int64_t kLookedAt = 20'000;
+constexpr int kForgotten = 200;
+
+State state_of(int64_t number) { return static_cast<State>(number); }
+
+Listed read_listed(const Statement& row) {
+  Listed listed{.number = row.number(0),
+                .id = row.text(1),
+                .webhook_id = row.text(2),
+                .sender = row.text(3),
+                .rule = row.text(4),
+                .method = row.text(5),
+                .destination = row.text(6),
+                .state = state_of(row.number(7)),
+                .attempts = static_cast<uint32_t>(row.number(8)),
+                .accepted = row.time(9),
+                .due = row.time(10),
+                .finished = std::nullopt,
+                .size = static_cast<uint64_t>(row.number(12))};
+  if (!row.is_null(11)) listed.finished = row.time(11);
+  return listed;
+}
+
+// The host of "https://host:port/path"; brackets left out.
+std::string_view host_of(std::string_view destination) {
+  const size_t start = destination.find("://");
+  if (start != std::string_view::npos) destination.remove_prefix(start + 3);
+  destination = destination.substr(0, destination.find('/'));
+  if (destination.starts_with('[')) return destination.substr(1, destination.find(']') - 1);
+  return destination.substr(0, destination.rfind(':'));
+}
+
+bool fits(const Listed& listed, const Filter& filter) {
+  return (!filter.state || listed.state == *filter.state) &&
+         (filter.sender.empty() || listed.sender == filter.sender) &&
+         (filter.host.empty() || host_of(listed.destination) == filter.host) &&
+         (!filter.since || listed.accepted >= *filter.since);
+}
+
+Attempt read_attempt(const Statement& row) {
+  return {.began = row.time(0),
+          .resolve_ms = row.number(1),
+          .connect_ms = row.number(2),
+          .tls_ms = row.number(3),
+          .wait_ms = row.number(4),
+          .total_ms = row.number(5),
+          .status = static_cast<int>(row.number(6)),
+          .reason = row.text(7),
+          .detail = row.text(8),
+          .address = row.text(9),
+          .answer = row.text(10)};
+}
+
+}  // namespace
+
+Result<Page> SqliteStore::list(const Filter& filter) {
+  const Result<std::optional<int64_t>> newest =
+      database_.query("SELECT max(number) FROM deliveries");
+  if (!newest) return Unexpected(newest.error());
+  const int64_t before = std::min(filter.before, newest->value_or(0) + 1);
+  const int64_t from = std::max<int64_t>(0, before - kLookedAt);
+  Page page;
+  Statement& rows = pages_.list.bind(before, from);
+  while (true) {
+    const Result<bool> row = rows.step();
+    if (!row) return Unexpected(row.error());
+    if (!*row) break;
+    Listed listed = read_listed(rows);
+    if (filter.since && listed.accepted < *filter.since) {
+      rows.reset();
+      return page;  // what is older was accepted earlier
+    }
+    if (!fits(listed, filter)) continue;
+    page.deliveries.push_back(std::move(listed));
+    if (page.deliveries.size() < filter.limit) continue;
+    page.next = page.deliveries.back().number;
+    rows.reset();
+    return page;
+  }
+  if (from > 0) page.next = from;
+  return page;
+}
+
+Result<std::optional<SqliteStore::Found>> SqliteStore::find(const std::string& id) {
+  Statement& row = pages_.by_id.bind(id);
+  const Result<bool> there = row.step();
+  if (!there) return Unexpected(there.error());
+  if (!*there) return std::optional<Found>();
+  Found found{read_listed(row), row.number(13)};
+  row.reset();
+  return std::optional(std::move(found));
+}
+
+Result<std::optional<Shown>> SqliteStore::show(const std::string& id) {
+  Result<std::optional<Found>> found = find(id);
+  if (!found) return Unexpected(found.error());
+  if (!*found) return std::optional<Shown>();
+  Shown shown{.delivery = std::move((*found)->delivery), .attempts = {}};
+  Statement& rows = pages_.attempts.bind(shown.delivery.number);
+  while (true) {
+    const Result<bool> row = rows.step();
+    if (!row) return Unexpected(row.error());
+    if (!*row) break;
+    shown.attempts.push_back(read_attempt(rows));
+  }
+  return std::optional(std::move(shown));
+}
+
+Result<std::optional<Content>> SqliteStore::content(const std::string& id) {
+  const Result<std::optional<Found>> found = find(id);
+  if (!found) return Unexpected(found.error());
+  if (!*found) return std::optional<Content>();
+  Statement& row = pages_.content.bind((*found)->delivery.number);
+  const Result<bool> there = row.step();
+  if (!there) return Unexpected(there.error());
+  Content content{row.text(0), row.text(1)};
+  row.reset();
+  return std::optional(std::move(content));
+}
+
+Result<std::optional<State>> SqliteStore::replay(const std::string& id, WallTime now) {
+  const Result<std::optional<Found>> found = find(id);
+  if (!found) return Unexpected(found.error());
+  if (!*found) return std::optional<State>();
+  const State before = (*found)->delivery.state;
+  if (before == State::queued || before == State::running) return std::optional(before);
+  Result<> done = pages_.requeue.bind((*found)->delivery.number, now).run();
+  if (done) done = refresh((*found)->lane, now);
+  if (!done) return Unexpected(done.error());
+  count(before, -1);
+  count(State::queued, 1);
+  return std::optional(before);
+}
+
+Result<std::optional<State>> SqliteStore::cancel(const std::string& id, WallTime now) {
+  const Result<std::optional<Found>> found = find(id);
+  if (!found) return Unexpected(found.error());
+  if (!*found) return std::optional<State>();
+  const State before = (*found)->delivery.state;
+  if (before != State::queued) return std::optional(before);
+  Result<> done = pages_.cancel.bind((*found)->delivery.number, now).run();
+  if (done) done = refresh((*found)->lane, now);
+  if (!done) return Unexpected(done.error());
+  count(State::queued, -1);
+  count(State::cancelled, 1);
+  return std::optional(before);
+}
+
+Result<Stats> SqliteStore::stats() {
+  Stats stats = totals_;
+  Statement& row = pages_.oldest.bind();
+  const Result<bool> there = row.step();
+  if (!there) return Unexpected(there.error());
+  if (*there) stats.oldest = row.time(0);
+  row.reset();
+  return stats;
+}
+
+Result<int> SqliteStore::forget(State state, WallTime before, int most) {
+  struct Old {
+    int64_t number, lane, bytes;
+  };
+  std::vector<Old> all;
+  Statement& rows = pages_.finished.bind(static_cast<int>(state), before, most);
+  while (true) {
+    const Result<bool> row = rows.step();
+    if (!row) return Unexpected(row.error());
+    if (!*row) break;
+    all.push_back({rows.number(0), rows.number(1), rows.number(2)});
+  }
+  for (const Old& each : all) {
+    Result<> done = pages_.forget.bind(each.number).run();
+    if (done) done = pages_.forget_content.bind(each.number).run();
+    if (done) done = pages_.forget_attempts.bind(each.number).run();
+    if (done) done = lanes_.leave.bind(each.lane).run();
+    if (!done) return Unexpected(done.error());
+    totals_.bytes -= static_cast<uint64_t>(each.bytes);
+    count(state, -1);
+  }
+  if (!all.empty()) {
+    const Result<> gone = database_.execute("DELETE FROM lanes WHERE kept <= 0");
+    if (!gone) return Unexpected(gone.error());
+  }
+  return static_cast<int>(all.size());
+}
+
+Result<bool> SqliteStore::sweep(const Bounds& bounds, WallTime now) {
+  bool more = false;
+  for (const State state : {State::delivered, State::cancelled, State::dead}) {
+    const Duration kept = state == State::dead ? bounds.dead : bounds.delivered;
+    if (kept >= now.time_since_epoch()) continue;  // none: for ever
+    const Result<int> forgotten = forget(state, now - kept, kForgotten);
+    if (!forgotten) return Unexpected(forgotten.error());
+    more |= *forgotten == kForgotten;
+  }
+  return more;
+}
+
+}  // namespace egret::queue

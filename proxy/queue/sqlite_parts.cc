@@ -1,0 +1,91 @@
+#include "proxy/queue/sqlite_parts.h"
+
+namespace egret::queue {
+
+// States stand as numbers (delivery.h): 0 queued, 1 running, 2 delivered, 3 dead, 4 cancelled.
+
+LaneStatements::LaneStatements(const Database& database)
+    : take(database.prepare(
+          "INSERT INTO lanes (name, width, fifo, kept) VALUES (?1, ?2, ?3, 1) "
+          "ON CONFLICT (name) DO UPDATE SET width = excluded.width, kept = kept + 1 "
+          "RETURNING lane")),
+      refresh(database.prepare(
+          "UPDATE lanes SET next_due = CASE "
+          "WHEN running >= min(\"window\", width) THEN NULL "
+          "WHEN fifo THEN (SELECT max(due, ?2) FROM deliveries WHERE lane = ?1 AND fifo = 1 "
+          "AND state IN (0, 1) ORDER BY number LIMIT 1) "
+          "ELSE (SELECT max(due, ?2) FROM deliveries WHERE lane = ?1 AND fifo = 0 AND state = 0 "
+          "ORDER BY due, number LIMIT 1) END WHERE lane = ?1")),
+      ready(database.prepare("SELECT lane, fifo, min(\"window\", width) - running FROM lanes "
+                             "WHERE next_due <= ?1 ORDER BY next_due LIMIT ?2")),
+      lend(database.prepare("UPDATE lanes SET running = running + ?2 WHERE lane = ?1")),
+      next(database.prepare("SELECT min(next_due) FROM lanes WHERE next_due IS NOT NULL")),
+      settle(database.prepare(
+          "UPDATE lanes SET running = running - 1, \"window\" = CASE ?2 WHEN 1 THEN "
+          "min(\"window\" + 1, width) WHEN -1 THEN 1 ELSE \"window\" END WHERE lane = ?1")),
+      leave(database.prepare("UPDATE lanes SET kept = kept - 1 WHERE lane = ?1")) {}
+
+DeliveryStatements::DeliveryStatements(const Database& database)
+    : begin(database.prepare("BEGIN IMMEDIATE")),
+      commit(database.prepare("COMMIT")),
+      rollback(database.prepare("ROLLBACK")),
+      write_totals(database.prepare("UPDATE totals SET queued = ?1, running = ?2, delivered = ?3, "
+                                    "dead = ?4, cancelled = ?5, bytes = ?6")),
+      by_key(database.prepare(
+          "SELECT id, digest FROM deliveries WHERE sender = ?1 AND idempotency_key = ?2")),
+      insert(database.prepare(
+          "INSERT INTO deliveries (id, webhook_id, lane, fifo, state, due, accepted, sender, rule, "
+          "method, destination, host, size, bytes, idempotency_key, digest) "
+          "VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")),
+      insert_content(
+          database.prepare("INSERT INTO contents (number, head, body) VALUES (?1, ?2, ?3)")),
+      due_of_lane(database.prepare(
+          "SELECT number, id, sender, tries, head, body FROM deliveries JOIN contents "
+          "USING (number) WHERE lane = ?1 AND fifo = 0 AND state = 0 AND due <= ?2 "
+          "ORDER BY due, number LIMIT ?3")),
+      // The first of all, due or not: nothing overtakes it.
+      head_of_lane(database.prepare(
+          "SELECT number, id, sender, tries, head, body FROM (SELECT * FROM deliveries "
+          "WHERE lane = ?1 AND fifo = 1 AND state IN (0, 1) ORDER BY number LIMIT 1) "
+          "JOIN contents USING (number) WHERE state = 0 AND due <= ?2 LIMIT ?3")),
+      lend(database.prepare("UPDATE deliveries SET state = 1 WHERE number = ?1")),
+      settle(database.prepare(
+          "UPDATE deliveries SET state = ?2, due = ?3, finished = ?4, tries = tries + ?5, "
+          "attempts = attempts + ?5 WHERE number = ?1 AND state = 1 RETURNING attempts")),
+      insert_attempt(
+          database.prepare("INSERT INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+                           "?11, ?12, ?13)")) {}
+
+namespace {
+
+constexpr std::string_view kListed =
+    "SELECT number, id, webhook_id, sender, rule, method, destination, state, attempts, accepted, "
+    "due, finished, size, lane FROM deliveries ";
+
+std::string listed(std::string_view rest) { return std::string(kListed).append(rest); }
+
+}  // namespace
+
+PageStatements::PageStatements(const Database& database)
+    : totals(database.prepare(
+          "SELECT queued, running, delivered, dead, cancelled, bytes FROM totals")),
+      oldest(database.prepare("SELECT accepted FROM deliveries WHERE state IN (0, 1) "
+                              "ORDER BY number LIMIT 1")),
+      // A bounded stretch of numbers: a filter that fits nothing does not hold up who waits.
+      list(database.prepare(listed("WHERE number < ?1 AND number >= ?2 ORDER BY number DESC"))),
+      by_id(database.prepare(listed("WHERE id = ?1"))),
+      attempts(database.prepare(
+          "SELECT began, resolve_ms, connect_ms, tls_ms, wait_ms, total_ms, status, reason, "
+          "detail, address, answer FROM attempts WHERE delivery = ?1 ORDER BY number")),
+      content(database.prepare("SELECT head, body FROM contents WHERE number = ?1")),
+      requeue(database.prepare("UPDATE deliveries SET state = 0, due = ?2, tries = 0, "
+                               "finished = NULL WHERE number = ?1")),
+      cancel(database.prepare("UPDATE deliveries SET state = 4, finished = ?2 WHERE number = ?1")),
+      finished(database.prepare("SELECT number, lane, bytes FROM deliveries WHERE state = ?1 "
+                                "AND finished IS NOT NULL AND finished < ?2 "
+                                "ORDER BY finished LIMIT ?3")),
+      forget(database.prepare("DELETE FROM deliveries WHERE number = ?1")),
+      forget_content(database.prepare("DELETE FROM contents WHERE number = ?1")),
+      forget_attempts(database.prepare("DELETE FROM attempts WHERE delivery = ?1")) {}
+
+}  // namespace egret::queue

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "proxy/queue/sqlite_database.h"
+#include "proxy/queue/store.h"
+
+namespace egret::queue {
+
+// The statements of SqliteStore, prepared once: by what they are about.
+struct LaneStatements {
+  explicit LaneStatements(const Database& database);
+  Statement take, refresh, ready, lend, next, settle, leave;
+};
+struct DeliveryStatements {
+  explicit DeliveryStatements(const Database& database);
+  Statement begin, commit, rollback, write_totals;
+  Statement by_key, insert, insert_content, due_of_lane, head_of_lane, lend, settle, insert_attempt;
+};
+struct PageStatements {
+  explicit PageStatements(const Database& database);
+  Statement totals, oldest, list, by_id, attempts, content, requeue, cancel;
+  Statement finished, forget, forget_content, forget_attempts;
+};
+
+class SqliteStore final : public Store {
+ public:
+  explicit SqliteStore(Database database);
+  Result<> recover(WallTime now);
+
+  Result<> begin() override;
+  Result<> commit() override;
+  void rollback() override;
+  Result<Accepted> accept(const NewDelivery& delivery, const Bounds& bounds) override;
+  Result<std::optional<Accepted>> known(const NewDelivery& delivery) override;
+  Result<std::vector<Claimed>> claim(size_t most, uint64_t most_bytes, WallTime now) override;
+  Result<std::optional<WallTime>> next_due() override;
+  Result<> settle(const Settled& settled, WallTime now) override;
+
+  // sqlite_pages.cc
+  Result<Page> list(const Filter& filter) override;
+  Result<std::optional<Shown>> show(const std::string& id) override;
+  Result<std::optional<Content>> content(const std::string& id) override;
+  Result<std::optional<State>> replay(const std::string& id, WallTime now) override;
+  Result<std::optional<State>> cancel(const std::string& id, WallTime now) override;
+  Result<Stats> stats() override;
+  Result<bool> sweep(const Bounds& bounds, WallTime now) override;
+
+ private:
+  Result<> read_totals();
+  void count(State state, int64_t change);
+  Result<> make_room(uint64_t bytes, uint64_t most);
+  Result<> refresh(int64_t lane, WallTime now);
+  Result<int64_t> take_due(Statement& due, int64_t lane, std::vector<Claimed>& all,
+                           uint64_t& bytes);
+  Result<int> forget(State state, WallTime before, int most);
+  struct Found {
+    Listed delivery;
+    int64_t lane = 0;
+  };
+  Result<std::optional<Found>> find(const std::string& id);
+
+  Database database_;  // outlives its statements
+  LaneStatements lanes_;
+  DeliveryStatements deliveries_;
+  PageStatements pages_;
+  Stats totals_;  // as the transaction has them
+  bool totals_changed_ = false;
+};
+
+}  // namespace egret::queue
