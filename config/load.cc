@@ -52,12 +52,14 @@ void read_settings(const Node& root, Settings& settings, Diagnostics& diagnostic
   read_listeners(mapping, settings, pem);
   read_admin(mapping, settings, secrets);
   read_process(mapping, settings);
+  read_queue(mapping, settings);
   read_resolver(mapping, settings);
   read_senders(mapping, settings, secrets);
   read_interception(mapping, settings, pem);
   const std::vector<NamedSpan> keys = read_keys(mapping, settings, secrets);
   read_rules(mapping, settings, secrets, pem);
   warn_unused_keys(keys, settings, diagnostics);
+  warn_unused_queue(mapping, settings);
 }
 
 }  // namespace

@@ -52,22 +52,12 @@ class Mapping {
   template <typename T, typename Parse>
   bool list(std::string_view key, std::vector<T>& out, Parse parse,
             std::vector<Span>* spans = nullptr, size_t most = kMostItems) const {
-    const std::vector<Node>* items = list_items(key, most);
-    if (items == nullptr) return false;
-    std::vector<T> read;
-    bool good = true;
-    std::map<std::string_view, int> seen;
-    for (const Node& item : *items) {
-      T value;
-      if (!element(key, item, value, parse)) {
-        good = false;
-      } else if (note_repeated(key, item, seen)) {
-        read.push_back(std::move(value));
-        if (spans != nullptr) spans->push_back(item.span);
-      }
-    }
-    if (good) out = std::move(read);
-    return good;
+    return read_list(key, out, parse, spans, most, Repeats::warned);
+  }
+  // A list in which an element may come again.
+  template <typename T, typename Parse>
+  bool sequence(std::string_view key, std::vector<T>& out, Parse parse, size_t most) const {
+    return read_list(key, out, parse, nullptr, most, Repeats::meant);
   }
 
   // One of a few words.
@@ -116,6 +106,27 @@ class Mapping {
     const Node* key;
     const Node* value;
   };
+  enum class Repeats : uint8_t { warned, meant };
+  template <typename T, typename Parse>
+  bool read_list(std::string_view key, std::vector<T>& out, Parse parse, std::vector<Span>* spans,
+                 size_t most, Repeats repeats) const {
+    const std::vector<Node>* items = list_items(key, most);
+    if (items == nullptr) return false;
+    std::vector<T> read;
+    bool good = true;
+    std::map<std::string_view, int> seen;
+    for (const Node& item : *items) {
+      T value;
+      if (!element(key, item, value, parse)) {
+        good = false;
+      } else if (repeats == Repeats::meant || note_repeated(key, item, seen)) {
+        read.push_back(std::move(value));
+        if (spans != nullptr) spans->push_back(item.span);
+      }
+    }
+    if (good) out = std::move(read);
+    return good;
+  }
   template <typename T, typename Parse>
   bool element(std::string_view key, const Node& node, T& out, Parse parse) const {
     if (!expect_scalar(key, node)) return false;

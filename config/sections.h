@@ -16,6 +16,7 @@ void read_listeners(const Mapping& root, Settings& settings, PemFiles& pem);
 void read_admin(const Mapping& root, Settings& settings, SecretSource& secrets);
 // workers, buffer_memory, mode, sandbox, log
 void read_process(const Mapping& root, Settings& settings);
+void read_queue(const Mapping& root, Settings& settings);
 void read_resolver(const Mapping& root, Settings& settings);
 void read_senders(const Mapping& root, Settings& settings, SecretSource& secrets);
 void read_interception(const Mapping& root, Settings& settings, PemFiles& pem);
@@ -33,12 +34,15 @@ void read_policy(const Mapping& mapping, policy::Rule& rule, SecretSource& secre
 // Of those headers, sign, redirects, success and retry.
 void read_outgoing(const Mapping& mapping, const std::vector<policy::SigningKey>& keys,
                    policy::Rule& rule, SecretSource& secrets);
+// Of those delivery. `root`: where a queue is asked for.
+void read_delivery(const Mapping& root, const Mapping& mapping, policy::Delivery& delivery);
 // Of those tls, via and source.
 void read_way(const Mapping& mapping, policy::Way& way, SecretSource& secrets, PemFiles& pem);
 
 // Warnings about what can never take effect.
 void warn_unused_keys(const std::vector<NamedSpan>& keys, const Settings& settings,
                       Diagnostics& diagnostics);
+void warn_unused_queue(const Mapping& root, const Settings& settings);
 // `names` is where each rule's or sender's name stands.
 void warn_unreachable_rules(const std::vector<policy::Rule>& rules, const std::vector<Span>& names,
                             Diagnostics& diagnostics);

@@ -83,6 +83,16 @@ struct Interception {
   bool operator==(const Interception&) const = default;
 };
 
+// Where what senders leave to Egret is kept, and how much of it.
+struct Queue {
+  std::string path;                                 // of an SQLite database
+  uint64_t max_deliveries = 1'000'000;              // that are not over
+  uint64_t max_size = uint64_t{10} << 30;           // bytes of all that is kept
+  Duration delivered = std::chrono::hours(24 * 3);  // how long one is kept after its end
+  Duration dead = std::chrono::hours(24 * 30);
+  bool operator==(const Queue&) const = default;
+};
+
 // Everything a configuration says: one immutable value. Made by config::load, shared by
 // `shared_ptr<const Settings>`; an exchange keeps the one it began with.
 struct Settings {
@@ -97,6 +107,7 @@ struct Settings {
   std::optional<Interception> interception;
   policy::Senders senders;
   std::vector<policy::SigningKey> keys;
+  std::optional<Queue> queue;
   policy::Rule defaults;
   std::vector<policy::Rule> rules;
 

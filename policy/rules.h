@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "policy/address_registry.h"
+#include "policy/delivery.h"
 #include "policy/redirect.h"
 #include "policy/retry.h"
 #include "policy/status_set.h"
@@ -138,6 +139,7 @@ struct Rule {
   std::vector<std::string> sign;  // names of keys
   StatusSet success{{{200, 299}}};
   Retry retry;
+  Delivery delivery;
   bool operator==(const Rule&) const = default;
 };
 

@@ -88,9 +88,20 @@ void note_sender(const Policy& policy, const policy::Sender* sender, Record& rec
   record.sender_label = policy.label(*sender);
 }
 
+// Whose a kept request is was settled when it was accepted.
+Result<> identify_kept(const Policy& policy, const std::string& name, Record& record) {
+  const policy::Senders& senders = policy.settings->senders;
+  const policy::Sender* sender = name.empty() ? nullptr : senders.named(name);
+  if (name.empty() ? !senders.all().empty() : sender == nullptr) {
+    return Unexpected(Reason::sender_unknown,
+                      "The delivery's sender is not in the configuration any more.");
+  }
+  note_sender(policy, sender, record);
+  return {};
+}
+
 Result<> identify(const Policy& policy, const http::RequestHead& head, policy::Caller caller,
                   const Inside* inside, Record& record) {
-  record.sender_label = policy.nobody;
   const policy::Senders& senders = policy.settings->senders;
   if (inside != nullptr) {
     const policy::Sender* sender = inside->sender ? senders.named(inside->sender->name) : nullptr;
@@ -220,8 +231,10 @@ Result<> check_sensitive(const http::RequestHead& head) {
                                                 std::to_string(http::kMaxFields) + " field names.");
 }
 
-Result<> check_limits(const policy::Rule& rule, const http::RequestHead& head, size_t head_size) {
-  if (head_size > rule.limits.headers) {
+// A kept head has grown by what Egret has written into it.
+Result<> check_limits(const policy::Rule& rule, const http::RequestHead& head, size_t head_size,
+                      bool kept) {
+  if (!kept && head_size > rule.limits.headers) {
     return Unexpected(Reason::request_headers_too_large,
                       "The request's head is over limits.headers (" +
                           std::to_string(rule.limits.headers) + " bytes).");
@@ -235,16 +248,36 @@ Result<> check_limits(const policy::Rule& rule, const http::RequestHead& head, s
   return {};
 }
 
+// Egret-Order-Key names a lane, and is kept as long as the lane is.
+Result<> check_order_key(const policy::Rule& rule, const http::RequestHead& head) {
+  constexpr size_t kLongest = 256;
+  if (rule.delivery.order != policy::Order::key) return {};
+  const Result<std::string_view> key = single_value(head.fields, "Egret-Order-Key");
+  if (!key) return Unexpected(key.error());
+  if (key->size() <= kLongest) return {};
+  return Unexpected(Reason::header_invalid,
+                    "Egret-Order-Key is over " + std::to_string(kLongest) + " bytes.");
+}
+
+void read_prefer(const http::Fields& fields, policy::Preferences& preferences) {
+  for (const http::Field& field : fields.all()) {
+    if (!text::equals_ignore_case(field.name, "Prefer")) continue;
+    policy::read_preferences(field.value, preferences);
+  }
+}
+
 }  // namespace
 
 Result<Admission> admit(const Policy& policy, const http::RequestHead& head, size_t head_size,
-                        policy::Caller caller, const Inside* inside, std::string_view pseudonym,
-                        Record& record) {
+                        policy::Caller caller, const Inside* inside, const std::string* kept_for,
+                        std::string_view pseudonym, Record& record) {
   Admission admission;
   admission.connect = head.method == "CONNECT";
   record.method = head.method;
   record.tunnel = admission.connect;
-  Result<> step = identify(policy, head, caller, inside, record);
+  record.sender_label = policy.nobody;
+  Result<> step = kept_for != nullptr ? identify_kept(policy, *kept_for, record)
+                                      : identify(policy, head, caller, inside, record);
   if (!step) record.destination = loggable(head.target);
   if (step) step = parse_target(head, inside, admission, record);
   if (!step) return Unexpected(std::move(step.error()));
@@ -270,15 +303,18 @@ Result<Admission> admit(const Policy& policy, const http::RequestHead& head, siz
   record.reported = std::move(verdict.reported);
   if (verdict.refusal) return Unexpected(std::move(*verdict.refusal));
   if (verdict.scheme != admission.url.scheme) {
+    admission.http_port = admission.url.port;
     admission.url.scheme = verdict.scheme;
     admission.url.port = verdict.port;
     record.destination = admission.url.for_log();
   }
   if (inside != nullptr) step = refuse_websocket(head);
-  if (step) step = check_limits(*admission.rule, head, head_size);
+  if (step) step = check_limits(*admission.rule, head, head_size, kept_for != nullptr);
   // Nothing can be signed in an opaque tunnel, and the inner requests of another name their own.
   if (step && !admission.connect) step = choose_key(head, admission);
   if (step) step = check_sensitive(head);
+  if (step) step = check_order_key(*admission.rule, head);
+  if (head.fields.find("Prefer") != nullptr) read_prefer(head.fields, admission.preferences);
   if (!step) return Unexpected(std::move(step.error()));
   return admission;
 }

@@ -34,6 +34,7 @@ Exchange::Exchange(Services& services, SenderConnection& sender, Buffer& in,
   record_.began = async::Scheduler::current().now();
   record_.listener = sender.listener->name;
   record_.listener_label = sender.listener->label;
+  if (sender.kept != nullptr) record_.delivery = sender.kept->delivery;
   record_.rule_label = policy_->nobody;
   total_ = deadline_after(record_.began, policy_->judge.defaults().timeouts.total);
   ++services.metrics.exchanges_open;
@@ -50,13 +51,14 @@ Exchange::~Exchange() {
 }
 
 async::Task<After> Exchange::run() {
-  Result<Admission> admitted =
-      admit(*policy_, *head_, head_size_,
-            {.address = sender_.address,
-             .listener = sender_.listener->name,
-             .proxy_authorization = std::nullopt,
-             .certificate_names = sender_.certificate_names},
-            sender_.inside ? &*sender_.inside : nullptr, services_.pseudonym, record_);
+  Result<Admission> admitted = admit(*policy_, *head_, head_size_,
+                                     {.address = sender_.address,
+                                      .listener = sender_.listener->name,
+                                      .proxy_authorization = std::nullopt,
+                                      .certificate_names = sender_.certificate_names},
+                                     sender_.inside ? &*sender_.inside : nullptr,
+                                     sender_.kept != nullptr ? &sender_.kept->sender : nullptr,
+                                     services_.pseudonym, record_);
   method_ = record_.method;
   if (!admitted) {
     record_.failure = std::move(admitted.error());
@@ -64,6 +66,7 @@ async::Task<After> Exchange::run() {
   }
   admission_ = std::move(*admitted);
   asked_ = admission_.rule;
+  plan_ = plan();
   total_ = deadline_after(record_.began, asked().timeouts.total);
   Result<> carried = co_await carry();
   if (carried) {
@@ -80,11 +83,15 @@ async::Task<Result<>> Exchange::carry() {
   if (services_.draining) {
     co_return Unexpected(Reason::draining, "Egret is shutting down; send the request again.");
   }
+  if (plan_.when == policy::KeepPlan::When::at_once) co_return co_await keep_at_once();
   std::optional<Result<>> there = reach_now();
   if (!there) there = co_await reach();
-  const bool again = may_go_again() && !admission_.connect;
-  const bool may_pass = !*there && again && asked().retry.attempts > 1 &&
-                        policy::is_connect_failure(there->error().reason);
+  const bool keeps = plan_.when == policy::KeepPlan::When::after_trying;
+  const bool again = (may_go_again() || keeps) && !admission_.connect;
+  const bool may_pass =
+      !*there && again &&
+      ((most_attempts() > 1 && policy::is_connect_failure(there->error().reason)) ||
+       (keeps && policy::may_be_kept(there->error().reason)));
   if (!*there && !may_pass) co_return std::move(*there);
   if (admission_.connect) {
     const bool opaque = asked().connect == policy::ConnectMode::tunnel;
@@ -94,7 +101,11 @@ async::Task<Result<>> Exchange::carry() {
   Result<> answered;
   if ((again || !asked().sign.empty()) && !content_is_buffered()) answered = co_await gather();
   if (!answered) co_return answered;
-  if (again) {
+  if (keeps) {
+    Result<> reached = std::move(*there);
+    answered = co_await try_then_keep(std::move(reached));
+    if (answered && !record_.delivery.empty()) co_return answered;
+  } else if (again) {
     Result<> reached = std::move(*there);
     answered = co_await persist(std::move(reached));
   } else {
@@ -106,7 +117,11 @@ async::Task<Result<>> Exchange::carry() {
 }
 
 bool Exchange::may_go_again() const {
-  return asked().retry.attempts > 1 || asked().redirects.follow != policy::Follow::never;
+  return most_attempts() > 1 || asked().redirects.follow != policy::Follow::never;
+}
+
+uint32_t Exchange::most_attempts() const {
+  return sender_.kept != nullptr ? 1 : asked().retry.attempts;
 }
 
 // As far as it goes without waiting; nothing when the name must be asked for.
@@ -200,6 +215,11 @@ Pace Exchange::pace() const {
 After Exchange::finish(After after) {
   proxy::finish(record_, async::Scheduler::current().now(), policy_->settings->log.format,
                 services_.access_log, services_.metrics);
+  if (sender_.kept != nullptr) {
+    sender_.kept->policy = policy_;
+    sender_.kept->rule = asked_;
+    sender_.kept->record = record_;
+  }
   record_.began = TimePoint::max();  // done
   return after;
 }

@@ -13,14 +13,14 @@
 namespace egret::proxy {
 
 // ONE REQUEST'S LIFE. Read docs/life-of-a-request.md beside this.
-//   admit → attempt: (locate → open → sign → send → answer) → relay → record. What is to be signed,
-//   sent again or sent on by a redirect is received whole first; anything else streams. A redirect
-//   that the rule follows is another verdict and another send; a failure that the rule retries is
-//   another attempt. A refusal or failure that is left becomes the reason's answer, unless an
-//   answer has begun already: then the sender's connection is reset, so that what came is never
-//   taken for whole. Owner: the session, in whose frame it lives with `in` and `head`. One thread.
-//   Cancel: destroying the task that run() returned; the upstream connection is closed and the slot
-//   given back.
+//   admit → attempt: (locate → open → sign → send → answer) → relay → record; what is kept for
+//   later ends with its acceptance instead. What is to be signed, kept, sent again or sent on by a
+//   redirect is received whole first; anything else streams. A redirect that the rule follows is
+//   another verdict and another send; a failure that the rule retries is another attempt. A refusal
+//   or failure that is left becomes the reason's answer, unless an answer has begun already: then
+//   the sender's connection is reset, so that what came is never taken for whole. Owner: the
+//   session, in whose frame it lives with `in` and `head`. One thread. Cancel: destroying the task
+//   that run() returned; the upstream connection is closed and the slot given back.
 class Exchange {
  public:
   // `head` is at the front of `in` and `head_size` bytes long.
@@ -51,6 +51,18 @@ class Exchange {
   [[nodiscard]] std::optional<Duration> wait_before_another(const Result<>& outcome);
   async::Task<Result<>> back_off(Duration wait);
 
+  // exchange_keep.cc: what is kept, to be delivered when its sender has gone.
+  [[nodiscard]] policy::KeepPlan plan() const;
+  async::Task<Result<>> keep_at_once();
+  async::Task<Result<>> try_then_keep(Result<> reached);
+  async::Task<Result<>> persist_for(Result<> reached, Duration patience);
+  async::Task<Result<>> keep(Duration wait);
+  [[nodiscard]] queue::NewDelivery new_delivery(Duration wait);
+  async::Task<Result<>> say_accepted();
+  void choose_webhook_id();
+  void note_answer();
+  Result<> check_idempotency_key() const;
+
   // exchange_send.cc: one request at one destination, up to its answer's head.
   async::Task<Result<>> gather();
   async::Task<Result<>> ask();
@@ -75,6 +87,12 @@ class Exchange {
   // a success is. Where the request goes now, the rule of the last hop decides.
   [[nodiscard]] const policy::Rule& asked() const { return *asked_; }
   [[nodiscard]] bool may_go_again() const;
+  // The destination's answer may not be the sender's.
+  [[nodiscard]] bool may_be_answered_otherwise() const {
+    return may_go_again() || plan_.when != policy::KeepPlan::When::never;
+  }
+  // One at a time when it was kept: its schedule says when the next one is made.
+  [[nodiscard]] uint32_t most_attempts() const;
   [[nodiscard]] bool content_is_buffered() const;
   [[nodiscard]] std::string_view content() const;
   [[nodiscard]] bool may_send_again() const;
@@ -105,6 +123,7 @@ class Exchange {
   bool repeatable_;
 
   Admission admission_;  // of where the request goes now
+  policy::KeepPlan plan_;
   const policy::Rule* asked_ = nullptr;
   InFlight::Slot slot_;
   std::optional<Route> route_;             // nothing: not looked up yet

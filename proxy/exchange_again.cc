@@ -157,7 +157,7 @@ void Exchange::leave_answer() {
 // How long to wait before the next attempt; nothing when `outcome` is the last one.
 std::optional<Duration> Exchange::wait_before_another(const Result<>& outcome) {
   // A sender that is answered now can send it to another Egret.
-  if (services_.draining || asked().retry.attempts <= static_cast<uint32_t>(record_.attempts)) {
+  if (services_.draining || most_attempts() <= static_cast<uint32_t>(record_.attempts)) {
     return std::nullopt;
   }
   policy::Attempted attempted;

@@ -22,6 +22,7 @@ async::Task<Result<>> Exchange::relay() {
     head_in_front_ = false;
     upload_done_ = true;
   }
+  if (sender_.kept != nullptr) note_answer();
   const TimePoint began = async::Scheduler::current().now();
   const http::Framing framing = answer_.head.framing;
   const uint64_t limit = admission_.rule->limits.response_body;

@@ -111,15 +111,27 @@ Result<> Exchange::write_head() {
   const Outgoing& outgoing = policy_->outgoing(*admission_.rule);
   out_head_.clear();
   out_head_.reserve(kUsualHead);
-  if (outgoing.plain() && sensitive_.empty()) {
+  const bool by_id =
+      plan_.when != policy::KeepPlan::When::never && outgoing.signer(admission_.key) == nullptr;
+  const bool prefers = admission_.preferences.any();
+  if (outgoing.plain() && sensitive_.empty() && !prefers && !by_id) {
     http::append_request(out_head_, *head_, admission_.url, framing_, services_.pseudonym);
   } else {
     http::Changes changes{.remove = outgoing.removed(), .add = outgoing.set_lines()};
     std::vector<std::string> removed;
-    if (!sensitive_.empty()) {
+    if (!sensitive_.empty() || prefers || by_id) {
       removed = outgoing.removed();
       removed.insert(removed.end(), sensitive_.begin(), sensitive_.end());
+      if (prefers) removed.emplace_back("prefer");
+      if (by_id) removed.emplace_back("webhook-id");
       changes.remove = removed;
+    }
+    std::string with_id;
+    if (by_id) {
+      // What may come a second time, out of the queue, is known by its id.
+      choose_webhook_id();
+      with_id.append(changes.add).append("webhook-id: ").append(record_.webhook_id).append("\r\n");
+      changes.add = with_id;
     }
     if (signing::Signer* signer = outgoing.signer(admission_.key)) {
       std::string& lines = outgoing.scratch();
@@ -143,12 +155,7 @@ Result<> Exchange::write_head() {
 
 // Appends to `lines` what signing adds to a request that otherwise leaves with `changes`.
 Result<> Exchange::sign(const http::Changes& changes, signing::Signer& signer, std::string& lines) {
-  if (record_.webhook_id.empty()) {
-    const http::Field* own = head_->fields.find("webhook-id");
-    const bool taken = own != nullptr && head_->fields.count("webhook-id") == 1 &&
-                       signing::is_well_formed_id(own->value);
-    record_.webhook_id = taken ? std::string(own->value) : signing::new_id();
-  }
+  choose_webhook_id();
   std::vector<http::Field> fields;
   if (signer.covers_fields()) fields = http::forwarded(*head_, changes);
   return signer.append(lines, {.method = method_,
@@ -199,13 +206,14 @@ async::Task<Result<>> Exchange::send_streaming() {
 
 async::Task<Result<>> Exchange::wait_for_answer(Duration patience) {
   const TimePoint began = async::Scheduler::current().now();
-  AnswerWait wait{.upstream = *upstream_.connection.stream,
-                  // What the sender has seen of one answer could not be followed by another.
-                  .sender = minor_version_ == 0 || may_go_again() ? nullptr : &sender_.stream(),
-                  .method = method_,
-                  .head_limit = admission_.rule->limits.headers,
-                  .patience = patience,
-                  .total = total_};
+  AnswerWait wait{
+      .upstream = *upstream_.connection.stream,
+      // What the sender has seen of one answer could not be followed by another.
+      .sender = minor_version_ == 0 || may_be_answered_otherwise() ? nullptr : &sender_.stream(),
+      .method = method_,
+      .head_limit = admission_.rule->limits.headers,
+      .patience = patience,
+      .total = total_};
   async::Task<Result<>> answered = await_answer(services_, wait, answer_);
   async::Task<Unit> sender_gone = gone(sender_.stream());
   async::Raced<Result<>, Unit> first =

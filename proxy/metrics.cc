@@ -190,6 +190,40 @@ void print_process(Page& page, const ProcessMetrics& process) {
               process.log_lines_dropped);
 }
 
+void print_queue(Page& page, const ProcessMetrics::QueueState& state) {
+  const queue::Stats& stats = state.stats;
+  const queue::Counts& counts = state.counts;
+  page.family("egret_queue_deliveries", "gauge",
+              "Deliveries in the queue's store, by their state.");
+  const auto deliveries = [&page](queue::State of, uint64_t count) {
+    page.sample("egret_queue_deliveries", fmt::format(R"(state="{}")", queue::to_string(of)),
+                count);
+  };
+  deliveries(queue::State::queued, stats.queued - stats.running);
+  deliveries(queue::State::running, stats.running);
+  deliveries(queue::State::delivered, stats.delivered);
+  deliveries(queue::State::dead, stats.dead);
+  deliveries(queue::State::cancelled, stats.cancelled);
+  const Duration age = stats.oldest ? state.now - *stats.oldest : Duration::zero();
+  page.family("egret_queue_oldest_seconds", "gauge",
+              "Age of the oldest delivery that is queued or running.");
+  page.sample("egret_queue_oldest_seconds", "", static_cast<double>(age.count()) / 1e9);
+  page.single("egret_queue_bytes", "gauge", "Bytes of heads and contents in the queue's store.",
+              stats.bytes);
+  page.family("egret_queue_accepted_total", "counter", "Requests that were answered with 202.");
+  page.sample("egret_queue_accepted_total", R"(known="false")", counts.accepted);
+  page.sample("egret_queue_accepted_total", R"(known="true")", counts.known);
+  page.family("egret_queue_attempts_total", "counter",
+              "Attempts at queued deliveries, by what became of the delivery.");
+  page.sample("egret_queue_attempts_total", R"(outcome="delivered")", counts.delivered);
+  page.sample("egret_queue_attempts_total", R"(outcome="again")", counts.again);
+  page.sample("egret_queue_attempts_total", R"(outcome="dead")", counts.dead);
+  page.single("egret_queue_commits_total", "counter", "Transactions of the queue's store.",
+              counts.commits);
+  page.single("egret_queue_store_failures_total", "counter",
+              "Transactions that the queue's store could not keep.", counts.failures);
+}
+
 }  // namespace
 
 Labels::Id Labels::intern(std::string_view label) {
@@ -291,6 +325,7 @@ std::string to_prometheus(const Metrics& metrics, const ProcessMetrics& process,
   print_phase(page, "tls", metrics.tls);
   print_phase(page, "response", metrics.response);
   print_phase(page, "total", metrics.total);
+  if (process.queue) print_queue(page, *process.queue);
   print_process(page, process);
   return page.take();
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/reason.h"
+#include "proxy/queue/queue.h"
 
 namespace egret::proxy {
 
@@ -106,6 +107,12 @@ struct ProcessMetrics {
   uint64_t buffer_memory_reserved = 0;  // set aside by workers, bytes
   bool draining = false;
   uint32_t workers = 0;
+  struct QueueState {
+    queue::Stats stats;
+    queue::Counts counts;
+    WallTime now;
+  };
+  std::optional<QueueState> queue = {};  // nothing: there is none
 };
 
 // Prometheus text exposition format 0.0.4. Every name is in docs/metrics.md.

@@ -46,6 +46,7 @@ void each_field(const Record& record, Put put) {
   put("attempts", fmt::to_string(record.attempts), false);
   put("redirects", fmt::to_string(record.redirects), false);
   put("webhook_id", record.webhook_id, true);
+  put("delivery", record.delivery, true);
   put("status", fmt::to_string(record.status), false);
   put("success", record.successful ? "true" : "false", false);
   put("truncated", record.truncated ? "true" : "false", false);

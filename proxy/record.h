@@ -37,7 +37,8 @@ struct Record {
   bool tunnel = false;
   int attempts = 0;
   int redirects = 0;        // followed
-  std::string webhook_id;   // of a request that was signed
+  std::string webhook_id;   // of a request that was signed or kept
+  std::string delivery;     // id in the queue: of a request that was kept
   bool successful = false;  // the answer's status is in the rule's `success`
   bool truncated = false;   // more content came than limits.response_body lets through
   int status = 0;           // sent to the sender; 0: none

@@ -50,10 +50,20 @@ std::string sf_string(std::string_view value) {
   return out;
 }
 
+void append_connection(std::string& out, const ReplyContext& context) {
+  if (!context.keep_alive) {
+    out += "Connection: close\r\n";
+  } else if (context.sender_minor == 0) {
+    out += "Connection: keep-alive\r\n";
+  }
+}
+
 }  // namespace
 
 std::string_view reason_phrase(int status) {
   switch (status) {
+    case 202:
+      return "Accepted";
     case 400:
       return "Bad Request";
     case 401:
@@ -68,12 +78,16 @@ std::string_view reason_phrase(int status) {
       return "Proxy Authentication Required";
     case 408:
       return "Request Timeout";
+    case 409:
+      return "Conflict";
     case 413:
       return "Content Too Large";
     case 417:
       return "Expectation Failed";
     case 421:
       return "Misdirected Request";
+    case 422:
+      return "Unprocessable Content";
     case 429:
       return "Too Many Requests";
     case 431:
@@ -118,13 +132,39 @@ std::string refusal(const Failure& failure, const Record& record, const ReplyCon
     out += fmt::format("Retry-After: {}\r\n", kRetryAfter);
   }
   if (record.attempts > 0) out += fmt::format("Egret-Attempts: {}\r\n", record.attempts);
-  if (!context.keep_alive) {
-    out += "Connection: close\r\n";
-  } else if (context.sender_minor == 0) {
-    out += "Connection: keep-alive\r\n";
-  }
+  append_connection(out, context);
   out += "\r\n";
   if (!context.head_request) out += content;
+  return out;
+}
+
+std::string accepted(const Record& record, const config::ListenAddress& admin,
+                     const policy::Preferences& preferences, const ReplyContext& context) {
+  std::string json = "{";
+  member(json, "delivery", record.delivery);
+  member(json, "status", "queued");
+  json += "}\n";
+  std::string out = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n";
+  out += fmt::format("Content-Length: {}\r\n", json.size());
+  const bool addressed = admin.endpoint && admin.endpoint->port != 0;
+  out += fmt::format("Location: {}/v1/deliveries/{}\r\n",
+                     addressed ? "http://" + admin.endpoint->to_string() : std::string(),
+                     record.delivery);
+  if (preferences.any()) {
+    std::string applied;
+    if (preferences.respond_async) applied = "respond-async";
+    if (preferences.wait) {
+      if (!applied.empty()) applied += ", ";
+      applied += fmt::format(
+          "wait={}", std::chrono::duration_cast<std::chrono::seconds>(*preferences.wait).count());
+    }
+    out += "Preference-Applied: " + applied + "\r\n";
+  }
+  out += "Proxy-Status: egret\r\nEgret-Delivery: " + record.delivery + "\r\n";
+  if (record.attempts > 0) out += fmt::format("Egret-Attempts: {}\r\n", record.attempts);
+  append_connection(out, context);
+  out += "\r\n";
+  if (!context.head_request) out += json;
   return out;
 }
 

@@ -40,6 +40,18 @@ class ConnectionSlot {
   std::shared_ptr<ListenerInfo> listener_;
 };
 
+// A request that was kept, while an attempt at its destination is made, and what comes of it.
+struct KeptRequest {
+  std::string sender;    // by name, or empty
+  std::string delivery;  // its id
+  // Out:
+  std::shared_ptr<const Policy> policy = {};  // that the attempt was made under
+  const policy::Rule* rule = nullptr;         // of `policy`, that took it; null: none did
+  Record record = {};                         // whole, once the exchange is over
+  std::optional<Duration> retry_after = {};
+  bool unwanted = false;  // the destination says that it does not want it
+};
+
 // One sender's connection, as an exchange sees it.
 struct SenderConnection {
   net::Stream& outer;  // as it was accepted, with TLS where the listener has it
@@ -49,7 +61,8 @@ struct SenderConnection {
   // Once a CONNECT is intercepted: what it carries, in the place of the outer stream.
   std::unique_ptr<tls::TlsStream> inner = {};
   std::optional<Inside> inside = {};
-  bool inner_used = false;  // something has come through it
+  bool inner_used = false;      // something has come through it
+  KeptRequest* kept = nullptr;  // set: nobody waits for the answer
   [[nodiscard]] net::Stream& stream() const { return inner ? *inner : outer; }
 };
 

@@ -20,6 +20,17 @@ std::string make_pseudonym() {
   return fmt::format("egret-{:08x}", number);
 }
 
+queue::Bounds bounds_of(const config::Queue& settings) {
+  return {.max_deliveries = settings.max_deliveries,
+          .max_size = settings.max_size,
+          .delivered = settings.delivered,
+          .dead = settings.dead};
+}
+
+bool same_store(const config::Settings& a, const config::Settings& b) {
+  return a.queue.has_value() == b.queue.has_value() && (!a.queue || a.queue->path == b.queue->path);
+}
+
 }  // namespace
 
 Server::Server(std::shared_ptr<const config::Settings> settings,
@@ -43,9 +54,22 @@ Server::~Server() {
   }
 }
 
+Result<> Server::open_queue() {
+  if (!settings_->queue) return {};
+  Result<std::unique_ptr<queue::Store>> store =
+      queue::open_sqlite_store(settings_->queue->path, clock_.wall());
+  if (!store) return Unexpected(std::move(store.error()));
+  queue_ = std::make_unique<queue::Queue>(std::move(*store), bounds_of(*settings_->queue), clock_);
+  queue_->start();
+  shared_.queue = queue_.get();
+  return {};
+}
+
 Result<std::unique_ptr<Server>> Server::start(std::shared_ptr<const config::Settings> settings,
                                               std::vector<policy::Endpoint> admin, Log& log) {
   std::unique_ptr<Server> server(new Server(std::move(settings), std::move(admin), log));
+  const Result<> opened = server->open_queue();
+  if (!opened) return Unexpected(opened.error());
   Result<std::map<std::string, Bound>> bound = server->bind_missing(*server->settings_);
   if (!bound) return Unexpected(std::move(bound.error()));
   std::vector<Orders> orders = server->orders(*bound, {});
@@ -71,6 +95,7 @@ Result<> Server::reload(std::shared_ptr<const config::Settings> settings) {
   if (workers && admin) return refuse("`workers` and `admin.address` need a restart");
   if (workers) return refuse("`workers` needs a restart");
   if (admin) return refuse("`admin.address` needs a restart");
+  if (!same_store(*settings, *settings_)) return refuse("`queue.store` needs a restart");
   if (settings->sandbox != settings_->sandbox) return refuse("`sandbox` needs a restart");
   Result<std::map<std::string, Bound>> added = bind_missing(*settings);
   if (!added) return refuse(added.error().detail);
@@ -158,6 +183,7 @@ void Server::apply_limits() {
     listeners_[listener.address.name].info->max_connections = listener.max_connections;
   }
   buffer_memory_.set_most(settings_->buffer_memory);
+  if (queue_) queue_->set_bounds(bounds_of(*settings_->queue));
 }
 
 // What each worker is to do, with its sockets of the added listeners.
@@ -225,13 +251,15 @@ void Server::collect(std::function<void(Metrics)> take) {
 }
 
 ProcessMetrics Server::process() const {
-  return {.reloads_applied = reloads_applied_,
-          .reloads_refused = reloads_refused_,
-          .log_lines_dropped = log_.dropped(),
-          .buffer_memory = buffer_memory_.most(),
-          .buffer_memory_reserved = buffer_memory_.used(),
-          .draining = draining_,
-          .workers = static_cast<uint32_t>(workers_.size())};
+  ProcessMetrics process{.reloads_applied = reloads_applied_,
+                         .reloads_refused = reloads_refused_,
+                         .log_lines_dropped = log_.dropped(),
+                         .buffer_memory = buffer_memory_.most(),
+                         .buffer_memory_reserved = buffer_memory_.used(),
+                         .draining = draining_,
+                         .workers = static_cast<uint32_t>(workers_.size())};
+  if (queue_) process.queue = {queue_->stats(), queue_->counts(), clock_.wall()};
+  return process;
 }
 
 std::vector<std::string> Server::addresses() const {

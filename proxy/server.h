@@ -16,7 +16,8 @@ namespace egret::proxy {
 // destroyed by the main thread; collect() and the state queries may be called from any.
 class Server {
  public:
-  // Binds every listener and starts the workers. Errors: internal_error with a sentence.
+  // Opens the queue's store, binds every listener and starts the workers. Errors: internal_error or
+  // queue_unavailable with a sentence.
   //   `admin` is where the admin API listens, if anywhere: no request may lead there.
   static Result<std::unique_ptr<Server>> start(std::shared_ptr<const config::Settings> settings,
                                                std::vector<policy::Endpoint> admin, Log& log);
@@ -39,6 +40,8 @@ class Server {
   // Where it listens, for the start-up message and for tests that ask for port 0.
   [[nodiscard]] std::vector<std::string> addresses() const;
   [[nodiscard]] const Labels& labels() const { return labels_; }
+  // Null: nothing is kept.
+  [[nodiscard]] queue::Queue* queue() const { return queue_.get(); }
 
  private:
   struct Bound {
@@ -49,6 +52,7 @@ class Server {
   };
   Server(std::shared_ptr<const config::Settings> settings, std::vector<policy::Endpoint> admin,
          Log& log);
+  Result<> open_queue();
   Result<Bound> bind(const config::Listener& listener);
   Result<std::map<std::string, Bound>> bind_missing(const config::Settings& settings);
   void apply_limits();
@@ -62,6 +66,7 @@ class Server {
   Labels labels_;
   InFlight in_flight_;
   BufferBudget buffer_memory_;
+  std::unique_ptr<queue::Queue> queue_;  // null: nothing is kept; outlives the workers
   std::shared_ptr<const config::Settings> settings_;
   std::vector<policy::Endpoint> admin_;
   std::map<std::string, Bound> listeners_;  // by name

@@ -13,6 +13,7 @@
 #include "proxy/net/connector.h"
 #include "proxy/net/resolver_cache.h"
 #include "proxy/outgoing.h"
+#include "proxy/queue/client.h"
 #include "proxy/record.h"
 #include "proxy/upstream_pool.h"
 #include "proxy/ways.h"
@@ -58,6 +59,7 @@ struct Services {
   AccessLog access_log;
   std::string pseudonym;                 // of this process in Via (RFC 9110 7.6.3)
   std::shared_ptr<const Policy> policy;  // replaced on reload
+  queue::Client* queue = nullptr;        // null: nothing is kept
   uint64_t next_request_id = 0;
   std::mt19937_64 dice = {};  // for jitter; never for what must not be guessed
   bool draining = false;

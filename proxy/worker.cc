@@ -8,6 +8,7 @@
 #include <future>
 #include <map>
 
+#include "proxy/dispatcher.h"
 #include "proxy/net/ares_resolver.h"
 #include "proxy/net/dialer.h"
 #include "proxy/net/happy_eyeballs.h"
@@ -72,6 +73,7 @@ class Worker::Inside {
         sessions_(metrics_),
         tasks_([this](std::exception_ptr bug) { tell(bug); }) {
     apply(std::move(orders));
+    if (shared.queue != nullptr) begin_to_deliver(*shared.queue);
   }
 
   void apply(Orders orders) {
@@ -104,6 +106,7 @@ class Worker::Inside {
 
   void drain(std::function<void()> drained) {
     services_.draining = true;
+    if (dispatcher_) dispatcher_->drain();
     accepting_.clear();
     sessions_.wake_idle();
     tasks_.spawn(until_drained(std::move(drained)));
@@ -135,6 +138,17 @@ class Worker::Inside {
     net::Acceptor acceptor;
     async::TaskSet task;
   };
+
+  void begin_to_deliver(queue::Queue& queue) {
+    mailbox_.emplace(std::make_shared<async::Mailbox>(loop_));
+    client_.emplace(queue, mailbox_->shared());
+    services_.queue = &*client_;
+    auto info = std::make_shared<ListenerInfo>();
+    info->name = "queue";
+    info->label = shared_.labels.intern(info->name);
+    dispatcher_ = std::make_unique<Dispatcher>(services_, *client_, std::move(info),
+                                               [this](std::exception_ptr bug) { tell(bug); });
+  }
 
   async::Task<void> accept(Accepting& accepting) {
     while (true) {
@@ -175,7 +189,7 @@ class Worker::Inside {
   }
 
   async::Task<void> until_drained(std::function<void()> drained) {
-    while (tasks_.size() > 1) {  // this one is left
+    while (tasks_.size() > 1 || (dispatcher_ && !dispatcher_->at_rest())) {  // this one is left
       const Deadline next = deadline_after(async::Scheduler::current().now(), kDrainPoll);
       co_await async::sleep_until(next);
     }
@@ -218,7 +232,10 @@ class Worker::Inside {
   uint64_t leafs_minted_before_ = 0;  // by authorities of earlier settings
   uint64_t leafs_reused_before_ = 0;
   size_t turned_away_ = 0;  // connections that are being told so
-  async::TaskSet tasks_;    // cancelled first: everything above outlives it
+  std::optional<async::MailboxOwner> mailbox_;
+  std::optional<queue::Client> client_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  async::TaskSet tasks_;  // cancelled first: everything above outlives it
 };
 
 Worker::Worker(Shared& shared, uint32_t index, Orders orders) {

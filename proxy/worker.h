@@ -18,6 +18,7 @@ struct Shared {
   Labels& labels;
   InFlight& in_flight;
   BufferBudget& buffer_memory;
+  queue::Queue* queue = nullptr;  // null: nothing is kept
   std::string pseudonym;
   std::function<void(config::LogLevel, std::string_view)> event;
 };

@@ -2,6 +2,8 @@
 
 #include <iostream>
 
+#include "proxy/queue/store.h"
+
 namespace egret::commands {
 
 namespace {
@@ -29,6 +31,13 @@ config::Loaded load_again(const std::string& text, const std::string& path) {
 int check(const std::string& path) {
   const auto settings = load(path).settings;
   if (!settings) return 2;
+  if (settings->queue) {
+    const Result<> store = queue::check_sqlite_store(settings->queue->path);
+    if (!store) {
+      std::cerr << path << ": queue.store: " << store.error().detail << "\n";
+      return 2;
+    }
+  }
   std::cout << (path.empty() ? "the built-in defaults" : path) << ": ok ("
             << settings->listeners.size() << " listeners, " << settings->senders.all().size()
             << " senders, " << settings->rules.size() << " rules)\n";

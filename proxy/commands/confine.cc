@@ -71,6 +71,19 @@ Result<> add_socket(std::vector<std::string>& places, const config::ListenAddres
   return {};
 }
 
+// The folder that the queue's store is in: it needs one of its own.
+Result<> add_store(std::vector<std::string>& places, const std::string& file) {
+  std::error_code ignored;
+  const fs::path path = fs::absolute(file, ignored);
+  const fs::path folder = fs::weakly_canonical(path.parent_path(), ignored);
+  if (folder == folder.root_path()) {
+    return Unexpected(Reason::internal_error,
+                      "queue.store: the database needs a folder of its own, not /");
+  }
+  places.push_back(folder.string());
+  return {};
+}
+
 Result<sandbox::Needs> needs_of(const config::Loaded& loaded) {
   sandbox::Needs needs;
   needs.read.assign(std::begin(kSystemPlaces), std::end(kSystemPlaces));
@@ -80,6 +93,10 @@ Result<sandbox::Needs> needs_of(const config::Loaded& loaded) {
   const config::Settings& settings = *loaded.settings;
   if (settings.log.access == config::Log::Access::file) {
     add_log(needs.logs, settings.log.access_file);
+  }
+  if (settings.queue) {
+    const Result<> added = add_store(needs.stores, settings.queue->path);
+    if (!added) return Unexpected(added.error());
   }
   for (const config::Listener& listener : settings.listeners) {
     const Result<> added = add_socket(needs.sockets, listener.address);

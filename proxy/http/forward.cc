@@ -196,6 +196,11 @@ bool asks_about_server(const RequestHead& head, const policy::Url& url) {
          head.target.find("://") != std::string_view::npos && !head.target.ends_with('/');
 }
 
+// These have content by their meaning; without a length some servers answer 411 (RFC 9110 8.6).
+bool has_content_by_meaning(std::string_view method) {
+  return method == "POST" || method == "PUT" || method == "PATCH";
+}
+
 void append_status_line(std::string& out, const ResponseHead& head) {
   out.append("HTTP/1.1 "sv);
   text::append_decimal(out, static_cast<uint64_t>(head.status));
@@ -226,12 +231,23 @@ void append_request(std::string& out, const RequestHead& head, const policy::Url
     out.append("Transfer-Encoding: chunked\r\n"sv);
   } else if (framing.kind == Framing::Kind::length) {
     append_length(out, framing.length);
-  } else if (head.method == "POST" || head.method == "PUT" || head.method == "PATCH") {
-    // These have content by their meaning; without a length some servers answer 411
-    // (RFC 9110 8.6).
+  } else if (has_content_by_meaning(head.method)) {
     append_length(out, 0);
   }
   append_via(out, head.minor_version, pseudonym);
+  out.append("\r\n"sv);
+}
+
+void append_kept(std::string& out, const RequestHead& head, const policy::Url& url, uint64_t length,
+                 const Changes& changes) {
+  out.append(head.method).append(" "sv).append(policy::to_string(url.scheme)).append("://"sv);
+  out.append(url.authority().to_string());
+  if (!asks_about_server(head, url)) out.append(url.origin_form());
+  out.append(" HTTP/1.1\r\n"sv);
+  append_host(out, url);
+  append_forwardable(out, head.fields, Direction::request, changes.remove);
+  out.append(changes.add);
+  if (length > 0 || has_content_by_meaning(head.method)) append_length(out, length);
   out.append("\r\n"sv);
 }
 

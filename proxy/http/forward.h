@@ -32,6 +32,12 @@ struct Changes {
 void append_request(std::string& out, const RequestHead& head, const policy::Url& url,
                     Framing framing, std::string_view pseudonym, const Changes* changes = nullptr);
 
+// Appends the head by which a request is kept until it can be sent: absolute-form of `url`,
+// HTTP/1.1, Host, the forwardable fields with `changes`, and Content-Length. It is a request to
+// this proxy again: no Via is added.
+void append_kept(std::string& out, const RequestHead& head, const policy::Url& url, uint64_t length,
+                 const Changes& changes);
+
 // The fields of `head` that append_request would write with `changes`, then those of changes.add,
 // in order: what a signature may cover. Views into both.
 std::vector<Field> forwarded(const RequestHead& head, const Changes& changes);

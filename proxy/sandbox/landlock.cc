@@ -28,6 +28,10 @@ constexpr uint64_t kRead = LANDLOCK_ACCESS_FS_READ_FILE;
 constexpr uint64_t kLog = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG;
 // A Unix socket is bound, and a stale one replaced.
 constexpr uint64_t kSocket = LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE;
+// A database with its log beside it, whose folder is synced too.
+constexpr uint64_t kStore = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                            LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+                            LANDLOCK_ACCESS_FS_REMOVE_FILE;
 constexpr uint64_t kOfAFile = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
 // ABI 6: signals only to itself, abstract Unix sockets only its own.
 constexpr uint64_t kScopes = (1ULL << 0) | (1ULL << 1);
@@ -98,8 +102,11 @@ Result<> restrict_files(const Needs& needs, int version) {
   const Descriptor ruleset(syscall(SYS_landlock_create_ruleset, &attributes, size, 0));
   if (ruleset.get() < 0) return failure("landlock_create_ruleset");
   const uint64_t read = needs.sanitizers ? kRead | LANDLOCK_ACCESS_FS_READ_DIR : kRead;
-  for (const auto& [places, rights] :
-       {std::pair(&needs.read, read), {&needs.logs, kLog}, {&needs.sockets, kSocket}}) {
+  const uint64_t store = version >= 3 ? kStore | LANDLOCK_ACCESS_FS_TRUNCATE : kStore;
+  for (const auto& [places, rights] : {std::pair(&needs.read, read),
+                                       {&needs.logs, kLog},
+                                       {&needs.stores, store},
+                                       {&needs.sockets, kSocket}}) {
     for (const std::string& place : *places) {
       Result<> allowed = allow(ruleset.get(), place, rights);
       if (!allowed) return allowed;

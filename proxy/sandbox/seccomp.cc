@@ -192,6 +192,14 @@ void let_descriptors(Filter& filter) {
   filter.let("prlimit64", {SCMP_A0(SCMP_CMP_EQ, 0)});
 }
 
+// SQLite locks its files, and cuts its log.
+void let_stores(Filter& filter) {
+  for (const scmp_datum_t command : {F_GETLK, F_SETLK}) {
+    filter.let("fcntl", {SCMP_A1(SCMP_CMP_EQ, command)});
+  }
+  filter.let("ftruncate");
+}
+
 // TCP, UDP and the list of this machine's addresses; Unix sockets for who listens on one, since
 // they lead to other services. No packet sockets, no raw ones.
 void let_sockets(Filter& filter, const Needs& needs) {
@@ -241,6 +249,7 @@ Result<int> restrict_system_calls(const Needs& needs) {
   for (const char* name : kCalls) filter.let(name);
   let_descriptors(filter);
   let_sockets(filter, needs);
+  if (!needs.stores.empty()) let_stores(filter);
   // It hides its flags from a filter: "no such call" makes the C library use clone.
   filter.add(SCMP_ACT_ERRNO(ENOSYS), "clone3");
   if (needs.sanitizers) {

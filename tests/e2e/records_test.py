@@ -10,7 +10,7 @@ import unittest
 import support
 
 FIELDS = ["time", "request_id", "listener", "sender", "rule", "method", "destination", "address", "verdict", "reason", "detail",
-          "attempts", "redirects", "webhook_id", "status", "success", "truncated", "request_bytes", "response_bytes", "receive_ms",
+          "attempts", "redirects", "webhook_id", "delivery", "status", "success", "truncated", "request_bytes", "response_bytes", "receive_ms",
           "resolve_ms", "connect_ms", "tls_ms", "send_ms", "wait_ms", "backoff_ms", "relay_ms", "total_ms"]
 
 

@@ -98,6 +98,7 @@ TEST(Record, IsOneJsonLine) {
   record.admitted = true;
   record.attempts = 1;
   record.webhook_id = "msg_1";
+  record.delivery = "dlv_1";
   record.successful = true;
   record.status = 200;
   record.bytes_up = 5;
@@ -111,7 +112,7 @@ TEST(Record, IsOneJsonLine) {
       R"("listener":"127.0.0.1:4750","sender":"billing","rule":"partners","method":"POST",)"
       R"("destination":"http://hooks.acme.io/in","address":"93.184.215.14:80",)"
       R"("verdict":"allowed","reason":"","detail":"","attempts":1,"redirects":0,)"
-      R"("webhook_id":"msg_1","status":200,"success":true,"truncated":false,"request_bytes":5,)"
+      R"("webhook_id":"msg_1","delivery":"dlv_1","status":200,"success":true,"truncated":false,"request_bytes":5,)"
       R"("response_bytes":2,"receive_ms":0.000,"resolve_ms":1.500,"connect_ms":0.000,"tls_ms":0.000,)"
       R"("send_ms":0.000,"wait_ms":12.000,"backoff_ms":0.000,"relay_ms":0.000,"total_ms":20.000})");
 }

@@ -1,0 +1,94 @@
+// queue, and of a policy `delivery`: what is kept, and how it is delivered.
+#include <algorithm>
+
+#include "config/scalars.h"
+#include "config/sections.h"
+
+namespace egret::config {
+namespace {
+
+using policy::Delivery;
+using policy::DeliveryMode;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+constexpr size_t kMostWaits = 100;
+constexpr Duration kLongest = hours(24 * 365);
+
+std::optional<std::string> parse_store(std::string_view text, std::string& why) {
+  constexpr std::string_view kSqlite = "sqlite:";
+  const std::string_view path = text.substr(std::min(text.size(), kSqlite.size()));
+  const bool good =
+      text.starts_with(kSqlite) && !path.empty() && !path.ends_with('/') && !has_control_byte(path);
+  if (good) return std::string(path);
+  why = in_quotes(text) + " is no store; write sqlite: and the path of a file, as in " +
+        "sqlite:/var/lib/egret/queue.db";
+  return std::nullopt;
+}
+
+void read_retention(const Mapping& mapping, Queue& queue) {
+  const auto time = between<Duration>(milliseconds(1000), kLongest, parse_duration, duration_text);
+  mapping.scalar("delivered", queue.delivered, time);
+  mapping.scalar("dead", queue.dead, time);
+}
+
+bool keeps(const policy::Rule& rule) { return rule.delivery.mode != DeliveryMode::sync; }
+
+}  // namespace
+
+void read_queue(const Mapping& root, Settings& settings) {
+  const auto mapping = root.mapping("queue");
+  if (!mapping) return;
+  Queue queue;
+  if (!mapping->has("store") && mapping->is_mapping()) {
+    mapping->error("store", "queue: a store is needed, as in sqlite:/var/lib/egret/queue.db");
+  }
+  mapping->scalar("store", queue.path, parse_store);
+  uint32_t most = 1'000'000;
+  if (mapping->count("max_deliveries", most, 1, 100'000'000)) queue.max_deliveries = most;
+  mapping->scalar("max_size", queue.max_size,
+                  between<uint64_t>(1 << 20, uint64_t{1} << 50, parse_size, size_text));
+  if (const auto retention = mapping->mapping("retention")) read_retention(*retention, queue);
+  settings.queue = std::move(queue);
+}
+
+void read_delivery(const Mapping& root, const Mapping& mapping, Delivery& delivery) {
+  const bool own = mapping.has("name");
+  const auto found = mapping.mapping("delivery");
+  if (!found) return;
+  const bool moded = found->choice<DeliveryMode>("mode", delivery.mode,
+                                                 {{"sync", DeliveryMode::sync},
+                                                  {"async", DeliveryMode::async},
+                                                  {"on-request", DeliveryMode::on_request},
+                                                  {"fallback", DeliveryMode::fallback}});
+  found->sequence("schedule", delivery.schedule,
+                  between<Duration>(milliseconds(1), kLongest, parse_duration, duration_text),
+                  kMostWaits);
+  found->scalar("jitter", delivery.jitter, parse_percent);
+  found->choice<policy::Order>(
+      "order", delivery.order,
+      {{"none", policy::Order::none}, {"host", policy::Order::host}, {"key", policy::Order::key}});
+  if (moded && delivery.mode != DeliveryMode::sync && !root.has("queue")) {
+    found->error("mode",
+                 "mode: to keep requests a store is needed; write queue: {store: "
+                 "\"sqlite:/var/lib/egret/queue.db\"} at the top");
+  }
+  if (!own || delivery.mode != DeliveryMode::sync) return;
+  for (const std::string_view key : {"schedule", "jitter", "order"}) {
+    if (!found->has(key)) continue;
+    found->warning(key, std::string(key) +
+                            ": nothing is kept while mode is sync; write mode: async, on-request "
+                            "or fallback");
+    return;
+  }
+}
+
+void warn_unused_queue(const Mapping& root, const Settings& settings) {
+  if (!root.has("queue") || keeps(settings.defaults)) return;
+  if (std::any_of(settings.rules.begin(), settings.rules.end(), keeps)) return;
+  root.warning("queue",
+               "queue: nothing uses it; write delivery: {mode: async} (on-request, fallback) in a "
+               "rule or in defaults");
+}
+
+}  // namespace egret::config

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <memory>
+
+#include "proxy/async/task_set.h"
+#include "proxy/queue/client.h"
+#include "proxy/sender_connection.h"
+#include "proxy/services.h"
+
+namespace egret::proxy {
+
+// Dispatcher delivers what the queue holds: it borrows what is due, makes one attempt at each by
+// the same exchange that serves a waiting sender, and tells the queue what came of it. One a
+// worker.
+//   Owner: the worker, whose services it uses. One thread.
+//   Cancel: destroying it; what was under way is sent again when the queue is opened next.
+class Dispatcher {
+ public:
+  // Attempts under way at once, and the bytes of content that they hold.
+  static constexpr size_t kMostAtOnce = 256;
+  static constexpr uint64_t kMostBytes = uint64_t{32} << 20;
+  // A store that fails, or an Egret without room, is asked again after this.
+  static constexpr Duration kPause = std::chrono::seconds(1);
+
+  // `info`: what its exchanges are counted and logged under. `on_bug`: as TaskSet's.
+  Dispatcher(Services& services, queue::Client& client, std::shared_ptr<ListenerInfo> info,
+             async::TaskSet::OnBug on_bug);
+  ~Dispatcher();
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+
+  // Borrows nothing more; attempts under way go on.
+  void drain();
+  [[nodiscard]] bool at_rest() const { return attempts_.size() == 0; }
+
+ private:
+  struct Wakeup;
+  async::Task<void> run();
+  async::Task<void> deliver(queue::Claimed claimed);
+  async::Task<void> attempt(queue::Claimed claimed, queue::Settled& settled);
+  void judge(const queue::Claimed& claimed, const KeptRequest& kept, queue::Settled& settled);
+  async::Task<void> settle(queue::Settled settled);
+  [[nodiscard]] Deadline next_look() const;
+
+  Services& services_;
+  queue::Client& client_;
+  const std::shared_ptr<ListenerInfo> info_;
+  std::shared_ptr<Wakeup> wakeup_;  // shared with what the queue posts
+  uint64_t waker_ = 0;
+  size_t under_way_ = 0;
+  uint64_t bytes_ = 0;  // of content under way
+  bool draining_ = false;
+  async::TaskSet attempts_;
+  async::TaskSet running_;  // cancelled first
+};
+
+}  // namespace egret::proxy

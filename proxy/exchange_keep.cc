@@ -1,0 +1,221 @@
+// What is kept, to be delivered when its sender has gone.
+#include "base/text.h"
+#include "proxy/async/race.h"
+#include "proxy/exchange.h"
+#include "proxy/http/forward.h"
+#include "proxy/reply.h"
+#include "proxy/signing/primitives.h"
+#include "proxy/signing/signing.h"
+
+namespace egret::proxy {
+namespace {
+
+constexpr size_t kLongestIdempotencyKey = 256;
+constexpr Duration kAtOnce = Duration::zero();
+
+TimePoint now() { return async::Scheduler::current().now(); }
+
+double roll(std::mt19937_64& dice) { return std::uniform_real_distribution<double>(0, 1)(dice); }
+
+// "dlv_" and the letters and digits of 130 random bits.
+std::string new_delivery_id() { return "dlv_" + signing::new_id().substr(4); }
+
+// What an Idempotency-Key stands for.
+std::string digest_of(std::string_view method, const policy::Url& url, std::string_view content) {
+  std::string all(method);
+  all.append(" ").append(url.authority().to_string()).append(url.origin_form()).append("\n");
+  all.append(content);
+  const auto digest = signing::sha256(all);
+  return text::base64({reinterpret_cast<const char*>(digest.data()), digest.size()});
+}
+
+void copy_field(std::string& lines, const http::Fields& fields, std::string_view name) {
+  for (const http::Field& field : fields.all()) {
+    if (!text::equals_ignore_case(field.name, name)) continue;
+    lines.append(name).append(": ").append(field.value).append("\r\n");
+  }
+}
+
+}  // namespace
+
+policy::KeepPlan Exchange::plan() const {
+  if (services_.queue == nullptr || sender_.kept != nullptr || admission_.connect) return {};
+  return policy::plan_keeping(asked().delivery.mode, admission_.preferences);
+}
+
+// Policy and addresses are judged now, and again before each attempt.
+async::Task<Result<>> Exchange::keep_at_once() {
+  Result<> good = check_idempotency_key();
+  if (!good) co_return good;
+  const Target target{*admission_.rule, admission_.url.host, admission_.url.port};
+  std::optional<Result<policy::PermittedAddresses>> located =
+      locate_now(services_, *policy_, target);
+  if (!located) located = co_await locate(services_, policy_, target, record_, total_);
+  if (!*located && !policy::may_be_kept(located->error().reason)) {
+    co_return Unexpected(std::move(located->error()));
+  }
+  record_.admitted = true;
+  if (!content_is_buffered()) {
+    Result<> gathered = co_await gather();
+    if (!gathered) co_return gathered;
+  }
+  co_return co_await keep(kAtOnce);
+}
+
+// The answer is the destination's when it came in time and is a success, or says that nothing more
+// is to come; otherwise the request is kept. Nothing was kept: record_.delivery is empty.
+async::Task<Result<>> Exchange::try_then_keep(Result<> reached) {
+  Result<> good = check_idempotency_key();
+  if (!good) co_return good;
+  const bool keyed = head_->fields.find("Idempotency-Key") != nullptr;
+  if (keyed) {
+    queue::NewDelivery same = new_delivery(kAtOnce);
+    same.body.clear();
+    Result<std::optional<queue::Accepted>> known = co_await services_.queue->known(std::move(same));
+    if (!known) co_return Unexpected(std::move(known.error()));
+    if (*known) co_return co_await keep(kAtOnce);
+  }
+  Admission first = admission_;
+  Result<> outcome = std::move(reached);
+  if (plan_.patience) {
+    outcome = co_await persist_for(std::move(outcome), *plan_.patience);
+  } else {
+    outcome = co_await persist(std::move(outcome));
+  }
+  if (!outcome && !policy::may_be_kept(outcome.error().reason)) co_return outcome;
+  if (outcome) {
+    const int status = answer_.head.status;
+    const http::Field* word = answer_.head.fields.find("webhook-delivery");
+    const bool unwanted = status == 410 || (word != nullptr && policy::says_unwanted(word->value));
+    if (asked().success.contains(status) || unwanted) co_return outcome;
+  }
+  leave_answer();
+  admission_ = std::move(first);
+  slot_ = InFlight::Slot();
+  sensitive_.clear();
+  const double dice = roll(services_.dice);
+  const Duration wait = policy::wait_of_schedule(asked().delivery, 0, dice).value_or(kAtOnce);
+  co_return co_await keep(wait);
+}
+
+async::Task<Result<>> Exchange::persist_for(Result<> reached, Duration patience) {
+  const Deadline until = deadline_after(now(), patience);
+  async::Task<Result<>> tries = persist(std::move(reached));
+  std::optional<Result<>> in_time = co_await async::race(std::move(tries), until);
+  if (in_time) co_return std::move(*in_time);
+  // Cut off: of that answer nothing is to be used.
+  answer_ = Answer();
+  co_return Unexpected(Reason::response_timeout, "no answer within what the sender waits");
+}
+
+// Errors: those of Store::accept; idempotency_key_reused; sender_disconnected, when nobody is left
+// to hear that it was kept.
+async::Task<Result<>> Exchange::keep(Duration wait) {
+  queue::NewDelivery delivery = new_delivery(wait);
+  Result<queue::Accepted> accepted = co_await services_.queue->accept(std::move(delivery));
+  if (!accepted) co_return Unexpected(std::move(accepted.error()));
+  if (accepted->differs) {
+    co_return Unexpected(Reason::idempotency_key_reused,
+                         "The Idempotency-Key stands for delivery " + accepted->id +
+                             ", which has another method, URL or body.");
+  }
+  record_.delivery = accepted->id;
+  co_return co_await say_accepted();
+}
+
+// As the request is in `in_` or gathered, whole. Of what Egret reads of the head, what an attempt
+// needs goes along.
+queue::NewDelivery Exchange::new_delivery(Duration wait) {
+  choose_webhook_id();
+  policy::Url url = admission_.url;
+  if (admission_.http_port) {
+    // What the rule made https is judged again as it was asked for.
+    url.scheme = policy::Scheme::http;
+    url.port = *admission_.http_port;
+  }
+  const policy::Order order = asked().delivery.order;
+  const http::Field* order_key =
+      order == policy::Order::key ? head_->fields.find("Egret-Order-Key") : nullptr;
+  queue::NewDelivery delivery;
+  delivery.id = new_delivery_id();
+  delivery.webhook_id = record_.webhook_id;
+  delivery.sender = record_.sender;
+  delivery.rule = record_.rule;
+  delivery.method = method_;
+  delivery.destination = url.for_log();
+  delivery.host = url.host.text;
+  delivery.lane = delivery.sender + "\n" + std::string(policy::to_string(admission_.url.scheme)) +
+                  "://" + admission_.url.authority().to_string();
+  if (order_key != nullptr) delivery.lane.append("\n").append(order_key->value);
+  delivery.fifo = order == policy::Order::host || order_key != nullptr;
+  delivery.width = delivery.fifo ? 1 : asked().limits.in_flight_per_host;
+  if (const http::Field* key = head_->fields.find("Idempotency-Key")) {
+    delivery.idempotency_key = key->value;
+    delivery.digest = digest_of(method_, url, content());
+  }
+  static const std::vector<std::string> kRemoved = {"prefer", "webhook-id"};
+  std::string lines = "webhook-id: " + record_.webhook_id + "\r\n";
+  copy_field(lines, head_->fields, "Egret-Key");
+  copy_field(lines, head_->fields, "Egret-Sensitive");
+  delivery.body = content();
+  http::append_kept(delivery.head, *head_, url, delivery.body.size(),
+                    {.remove = kRemoved, .add = lines});
+  delivery.accepted = services_.clock.wall();
+  delivery.due = delivery.accepted + wait;
+  return delivery;
+}
+
+async::Task<Result<>> Exchange::say_accepted() {
+  // The request is done with: what is left in `in_` is the next one.
+  record_.bytes_up = content().size();
+  if (head_in_front_) {
+    in_.consume(head_size_ + (gathered_ ? 0 : framing_.length));
+    head_in_front_ = false;
+  }
+  upload_done_ = true;
+  if (services_.draining) keep_alive_ = false;
+  std::string reply = accepted(record_, policy_->settings->admin.address, admission_.preferences,
+                               {.sender_minor = minor_version_,
+                                .keep_alive = keep_alive_,
+                                .head_request = method_ == "HEAD"});
+  record_.status = 202;
+  record_.successful = true;
+  iovec piece{reply.data(), reply.size()};
+  const std::span<iovec> pieces(&piece, 1);
+  const Deadline until = deadline_after(now(), policy_->judge.defaults().timeouts.idle);
+  const net::Io put = co_await sender_.stream().write_all(pieces, until);
+  replied_ = true;
+  if (put.ok()) co_return Result<>();
+  co_return Unexpected(Reason::sender_disconnected, "hung up before it heard that it was kept");
+}
+
+// One id for everything that is sent of this request: the sender's when it is well-formed.
+void Exchange::choose_webhook_id() {
+  if (!record_.webhook_id.empty()) return;
+  const http::Field* own = head_->fields.find("webhook-id");
+  const bool taken = own != nullptr && head_->fields.count("webhook-id") == 1 &&
+                     signing::is_well_formed_id(own->value);
+  record_.webhook_id = taken ? std::string(own->value) : signing::new_id();
+}
+
+Result<> Exchange::check_idempotency_key() const {
+  const http::Field* key = head_->fields.find("Idempotency-Key");
+  if (key == nullptr) return {};
+  if (head_->fields.count("Idempotency-Key") > 1) {
+    return Unexpected(Reason::header_invalid, "Idempotency-Key is there more than once.");
+  }
+  if (key->value.size() > 0 && key->value.size() <= kLongestIdempotencyKey) return {};
+  return Unexpected(Reason::header_invalid, "Idempotency-Key is empty or over " +
+                                                std::to_string(kLongestIdempotencyKey) + " bytes.");
+}
+
+// What the queue wants to know of an answer's head.
+void Exchange::note_answer() {
+  if (const http::Field* later = answer_.head.fields.find("Retry-After")) {
+    sender_.kept->retry_after = policy::parse_retry_after(later->value, services_.clock.wall());
+  }
+  const http::Field* word = answer_.head.fields.find("webhook-delivery");
+  sender_.kept->unwanted = word != nullptr && policy::says_unwanted(word->value);
+}
+
+}  // namespace egret::proxy

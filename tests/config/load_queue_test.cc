@@ -1,0 +1,77 @@
+#include <gtest/gtest.h>
+
+#include "tests/config/support.h"
+
+namespace egret::config {
+namespace {
+
+using policy::DeliveryMode;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+TEST(Queue, IsReadWhole) {
+  const auto settings = must_load(
+      "queue:\n"
+      "  store: sqlite:/var/lib/egret/q.db\n"
+      "  max_deliveries: 5\n"
+      "  max_size: 2MiB\n"
+      "  retention: {delivered: 1m, dead: 2d}\n"
+      "defaults:\n"
+      "  delivery: {mode: async, schedule: [5s, 5s, 1m], jitter: 0%, order: host}\n"
+      "rules:\n"
+      "  - name: a\n"
+      "    match: {hosts: [a.example]}\n"
+      "    delivery: {mode: fallback, order: key}\n"
+      "  - name: b\n"
+      "    delivery: {mode: on-request, schedule: []}\n");
+  const Queue wanted{.path = "/var/lib/egret/q.db",
+                     .max_deliveries = 5,
+                     .max_size = 2 << 20,
+                     .delivered = minutes(1),
+                     .dead = hours(48)};
+  EXPECT_EQ(settings->queue, wanted);
+  const policy::Delivery& defaults = settings->defaults.delivery;
+  EXPECT_EQ(defaults.mode, DeliveryMode::async);
+  EXPECT_EQ(defaults.schedule, (std::vector<Duration>{seconds(5), seconds(5), minutes(1)}));
+  EXPECT_EQ(defaults.jitter, 0);
+  EXPECT_EQ(defaults.order, policy::Order::host);
+  EXPECT_EQ(settings->rules[0].delivery.mode, DeliveryMode::fallback);
+  EXPECT_EQ(settings->rules[0].delivery.order, policy::Order::key);
+  EXPECT_EQ(settings->rules[0].delivery.schedule, defaults.schedule);
+  EXPECT_EQ(settings->rules[1].delivery.mode, DeliveryMode::on_request);
+  EXPECT_TRUE(settings->rules[1].delivery.schedule.empty());
+}
+
+TEST(Queue, IsNotThereUnlessItIsAskedFor) {
+  EXPECT_FALSE(must_load("{}")->queue.has_value());
+  EXPECT_EQ(must_load("{}")->defaults.delivery.mode, DeliveryMode::sync);
+}
+
+TEST(Queue, MistakesAreSaid) {
+  const std::pair<const char*, const char*> all[] = {
+      {"queue: {}\n", "a store is needed"},
+      {"queue: {max_deliveries: 5}\n", "a store is needed"},
+      {"queue: {store: queue.db}\n", "is no store"},
+      {"queue: {store: \"sqlite:\"}\n", "is no store"},
+      {"queue: {store: \"sqlite:/var/lib/\"}\n", "is no store"},
+      {"queue: {store: \"postgresql://u@h/db\"}\n", "is no store"},
+      {"queue: {store: \"sqlite:q\", max_deliveries: 0}\n", "max_deliveries"},
+      {"queue: {store: \"sqlite:q\", max_size: 1B}\n", "out of range"},
+      {"queue: {store: \"sqlite:q\", retention: {dead: 0s}}\n", "out of range"},
+      {"queue: {store: \"sqlite:q\", retention: {died: 1d}}\n", "unknown key"},
+      {"queue: {store: \"sqlite:q\"}\n", "nothing uses it"},
+      {"defaults: {delivery: {mode: async}}\n", "a store is needed"},
+      {"defaults: {delivery: {mode: later}}\n", "not one of"},
+      {"defaults: {delivery: {schedule: [5]}}\n", "schedule"},
+      {"defaults: {delivery: {order: fifo}}\n", "not one of"},
+      {"rules: [{name: a, delivery: {order: host}}]\n", "nothing is kept while mode is sync"},
+  };
+  for (const auto& [text, wanted] : all) {
+    const Loaded loaded = load(text);
+    EXPECT_NE(all_text(loaded).find(wanted), std::string::npos) << text << all_text(loaded);
+  }
+}
+
+}  // namespace
+}  // namespace egret::config
