@@ -9,14 +9,20 @@
 
 #include "base/text.h"
 #include "policy/url.h"
+#include "proxy/admin/deliveries.h"
 #include "proxy/admin/keys.h"
 #include "proxy/admin/response.h"
+#include "proxy/admin/routes.h"
 #include "proxy/async/mailbox.h"
 #include "proxy/async/task_set.h"
 #include "proxy/head_reader.h"
 #include "proxy/http/parser.h"
 #include "proxy/net/socket.h"
 #include "proxy/reply.h"
+
+namespace egret::embedded {
+extern const std::string_view kOpenapiJson;
+}
 
 namespace egret::admin {
 namespace {
@@ -52,6 +58,7 @@ class Admin::Inside {
         gateway_(gateway),
         token_(std::move(token)),
         acceptor_(loop, std::move(socket)) {
+    if (queue::Queue* queue = gateway.queue()) client_.emplace(*queue, mailbox_.shared());
     accepting_.spawn(accept());
   }
   Inside(const Inside&) = delete;
@@ -110,31 +117,41 @@ class Admin::Inside {
 
   async::Task<Response> answer(http::RequestHead& head) {
     const std::string_view path = head.target.substr(0, head.target.find('?'));
-    const bool keys = is_about_keys(path);
-    const bool known = keys || path == "/healthz" || path == "/readyz" || path == "/metrics";
-    if (!known) {
-      co_return plain(404,
-                      "GET /healthz, /readyz, /metrics, /v1/keys/jwks.json or "
-                      "/v1/keys/{name}/derived?host=h");
-    }
-    if (head.method != "GET" && head.method != "HEAD") {
-      Response refused = plain(405, "GET or HEAD only");
-      refused.fields = "Allow: GET, HEAD\r\n";
+    const Matched matched = match(head.method, path);
+    if (matched.route == nullptr) {
+      if (matched.allow.empty()) co_return plain(404, "GET /v1/openapi.json says what there is");
+      Response refused = plain(405, matched.allow + " only");
+      refused.fields = "Allow: " + matched.allow + "\r\n";
       co_return refused;
     }
-    if (path == "/healthz") co_return plain(200, "ok");
-    if (keys) co_return answer_about_keys(head, path);
-    if (path == "/metrics") {
-      std::optional<Response> refused = refuse(head);
-      if (refused) co_return std::move(*refused);
-    } else if (gateway_.draining()) {
-      co_return plain(503, "draining");
+    std::optional<Response> refused = refuse(head, matched.route->access);
+    if (refused) co_return std::move(*refused);
+    std::string query(head.target.substr(std::min(head.target.size(), path.size() + 1)));
+    switch (matched.route->what) {
+      case What::health:
+        co_return plain(200, "ok");
+      case What::openapi:
+        co_return Response{.content_type = "application/json",
+                           .content = std::string(embedded::kOpenapiJson),
+                           .fields = {}};
+      case What::jwks:
+      case What::derived_secret:
+        co_return answer_about_keys(matched, query);
+      case What::readiness:
+      case What::metrics:
+        co_return co_await answer_from_workers(matched.route->what);
+      default:
+        co_return co_await answer_about_deliveries(matched, std::move(query));
     }
+  }
+
+  async::Task<Response> answer_from_workers(What what) {
+    if (what == What::readiness && gateway_.draining()) co_return plain(503, "draining");
     const std::shared_ptr<Collected> collected = ask_workers();
     const Deadline until = deadline_after(async::Scheduler::current().now(), kWorkerPatience);
     const bool came = co_await collected->came.wait(until);
     if (!came) co_return plain(503, "a worker does not answer");
-    if (path == "/readyz") co_return plain(200, "ready");
+    if (what == What::readiness) co_return plain(200, "ready");
     Response metrics;
     metrics.content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics.content =
@@ -142,24 +159,38 @@ class Admin::Inside {
     co_return metrics;
   }
 
-  Response answer_about_keys(const http::RequestHead& head, std::string_view path) {
-    std::string_view query = head.target.substr(path.size());
-    if (!query.empty()) query.remove_prefix(1);
-    const bool is_public = path.ends_with(".json");
-    if (!is_public) {
-      std::optional<Response> refused = refuse(head);
-      if (refused) return std::move(*refused);
-    }
-    const bool private_way = token_.has_value() || !acceptor_.socket().endpoint;
+  Response answer_about_keys(const Matched& matched, std::string_view query) {
     const std::shared_ptr<const config::Settings> settings = gateway_.settings();
-    return about_keys(*settings, path, query, private_way, clock_.wall());
+    if (matched.route->what == What::jwks) return jwks(*settings, clock_.wall());
+    return derived_secret(*settings, matched.parameter, query);
   }
 
-  // Metrics name senders and rules: with a token, only for who has it; without one, only for who
-  // addresses this machine by address, so that a web page cannot rebind its own name to it.
-  std::optional<Response> refuse(const http::RequestHead& head) {
-    const http::Field* field = head.fields.find("Authorization");
+  async::Task<Response> answer_about_deliveries(Matched matched, std::string query) {
+    queue::Client* client = client_ ? &*client_ : nullptr;
+    std::string id = std::move(matched.parameter);
+    switch (matched.route->what) {
+      case What::deliveries:
+        return list_deliveries(client, std::move(query));
+      case What::delivery:
+        return show_delivery(client, std::move(id));
+      case What::delivery_content:
+        return show_content(client, std::move(id));
+      case What::replay:
+        return replay_delivery(client, std::move(id));
+      case What::cancel:
+        return cancel_delivery(client, std::move(id));
+      default:
+        return replay_deliveries(client, std::move(query));
+    }
+  }
+
+  // With a token, only for who has it; without one, only for who addresses this machine by address,
+  // so that a web page cannot rebind its own name to it. A page of another origin changes nothing:
+  // a browser says where a POST comes from (Fetch 3.1).
+  std::optional<Response> refuse(const http::RequestHead& head, Access access) {
+    if (access == Access::everybody) return std::nullopt;
     if (token_) {
+      const http::Field* field = head.fields.find("Authorization");
       constexpr std::string_view kBearer = "bearer ";
       const bool bearer = field != nullptr && field->value.size() > kBearer.size() &&
                           text::equals_ignore_case(field->value.substr(0, kBearer.size()), kBearer);
@@ -169,12 +200,26 @@ class Admin::Inside {
       return refused;
     }
     const http::Field* host = head.fields.find("Host");
-    if (host == nullptr || host->value.empty()) return std::nullopt;
-    const Result<policy::Authority> authority = policy::parse_host_header(host->value);
-    const bool local =
-        authority && (authority->host.literal || authority->host.text == "localhost");
-    if (local) return std::nullopt;
-    return plain(403, "address the admin listener by IP address or localhost, or set admin.token");
+    const std::string_view named = host == nullptr ? std::string_view() : host->value;
+    if (!named.empty()) {
+      const Result<policy::Authority> authority = policy::parse_host_header(named);
+      const bool local =
+          authority && (authority->host.literal || authority->host.text == "localhost");
+      if (!local) {
+        return plain(403,
+                     "address the admin listener by IP address or localhost, or set admin.token");
+      }
+    }
+    const http::Field* origin = head.fields.find("Origin");
+    if (origin != nullptr && origin->value != "http://" + std::string(named)) {
+      return plain(403, "a page of another origin has no say here");
+    }
+    if (access == Access::secrets && acceptor_.socket().endpoint) {
+      return plain(403,
+                   "this tells a secret: set admin.token and send it, or let admin.address be a "
+                   "Unix socket");
+    }
+    return std::nullopt;
   }
 
   std::shared_ptr<Collected> ask_workers() {
@@ -192,6 +237,7 @@ class Admin::Inside {
   async::Loop& loop_;
   async::MailboxOwner mailbox_;  // workers may answer when the admin listener has gone already
   Gateway& gateway_;
+  std::optional<queue::Client> client_;  // nothing: nothing is kept
   std::optional<Secret> token_;
   net::Acceptor acceptor_;
   proxy::BufferPool buffers_;

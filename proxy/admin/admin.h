@@ -11,6 +11,7 @@
 #include "proxy/async/loop.h"
 #include "proxy/metrics.h"
 #include "proxy/net/listener.h"
+#include "proxy/queue/queue.h"
 
 namespace egret::admin {
 
@@ -23,6 +24,8 @@ class Gateway {
   virtual void collect(std::function<void(proxy::Metrics)> take) = 0;
   [[nodiscard]] virtual proxy::ProcessMetrics process() const = 0;
   [[nodiscard]] virtual const proxy::Labels& labels() const = 0;
+  // Null: nothing is kept. Outlives the admin listener.
+  [[nodiscard]] virtual queue::Queue* queue() const = 0;
   // Those in force.
   [[nodiscard]] virtual std::shared_ptr<const config::Settings> settings() const = 0;
 };
@@ -33,12 +36,7 @@ Result<net::ListenSocket> bind(const config::ListenAddress& address);
 
 // Admin serves health and metrics, on a thread and a loop of its own: a busy worker does not delay
 // it, and no proxy listener ever leads here.
-//   GET /healthz  200 while the process can answer
-//   GET /readyz   200 when every worker answers within a second; 503 otherwise and while draining
-//   GET /metrics  Prometheus text; needs the token when there is one
-//   GET /v1/keys/jwks.json            the public keys of what signs (RFC 7517); everybody's
-//   GET /v1/keys/{name}/derived?host= the secret that a key with `derive` has for a host; only with
-//                                     a token, or on a Unix socket
+//   What it answers is in routes.cc, and for others in openapi.json.
 //   Throws what keeps it from starting. Stops and joins when destroyed.
 class Admin {
  public:

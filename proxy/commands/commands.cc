@@ -2,9 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <optional>
 
 #include "proxy/commands/ca.h"
 #include "proxy/commands/check.h"
+#include "proxy/commands/deliveries.h"
 #include "proxy/commands/explain.h"
 #include "proxy/commands/keygen.h"
 #include "proxy/commands/receive.h"
@@ -91,6 +93,55 @@ struct ReceiveCommand {
   }
 };
 
+struct DeliveriesCommands {
+  DeliveriesOptions wanted;
+  CLI::App* list = nullptr;
+  CLI::App* show = nullptr;
+  CLI::App* replay = nullptr;
+  CLI::App* cancel = nullptr;
+  CLI::App* exporting = nullptr;
+
+  explicit DeliveriesCommands(CLI::App& app) {
+    CLI::App* all = app.add_subcommand("deliveries", "What a running Egret's queue holds");
+    all->require_subcommand(1);
+    list = all->add_subcommand("list", "List deliveries, newest first");
+    show = all->add_subcommand("show", "One delivery, with every attempt at it");
+    replay = all->add_subcommand("replay", "Queue again: one, or all that a filter finds");
+    cancel = all->add_subcommand("cancel", "End one that is queued; it can be replayed");
+    exporting = all->add_subcommand("export", "Everything, one JSON object a line");
+    for (CLI::App* each : {list, show, replay, cancel, exporting}) {
+      each->add_option("--admin", wanted.admin,
+                       "The admin listener (http://127.0.0.1:4751), or unix:/path");
+      each->add_option("--token-file", wanted.token_file,
+                       "A file with admin.token; without it: $EGRET_ADMIN_TOKEN");
+    }
+    for (CLI::App* each : {show, cancel}) each->add_option("id", wanted.id, "Its id")->required();
+    replay->add_option("id", wanted.id, "Its id");
+    for (CLI::App* each : {list, replay, exporting}) {
+      each->add_option("--status", wanted.status, "queued, running, delivered, dead, cancelled");
+      each->add_option("--host", wanted.host, "Of this host");
+      each->add_option("--sender", wanted.sender, "Of this sender");
+      each->add_option("--since", wanted.since, "Accepted then or later: 2026-12-31T23:59:59Z");
+    }
+    for (CLI::App* each : {list, exporting}) {
+      each->add_option("--limit", wanted.limit, "At most so many (100; of export: all)")
+          ->check(CLI::Range(1, 1'000'000'000));
+    }
+    for (CLI::App* each : {list, show}) each->add_flag("--json", wanted.json, "As JSON");
+    exporting->add_flag("--content", wanted.content,
+                        "With what the sender sent; needs the token or a Unix socket");
+  }
+  // The exit code, when one of them was asked for.
+  [[nodiscard]] std::optional<int> run() const {
+    if (*list) return deliveries_list(wanted);
+    if (*show) return deliveries_show(wanted);
+    if (*replay) return deliveries_replay(wanted);
+    if (*cancel) return deliveries_cancel(wanted);
+    if (*exporting) return deliveries_export(wanted);
+    return std::nullopt;
+  }
+};
+
 // Help and version go to stdout with 0; a mistake is one line on stderr, with what to do.
 int report(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);
@@ -130,6 +181,7 @@ int main(int argc, char** argv) {
   const CaCommands ca(app);
   const KeygenCommand keys(app);
   const ReceiveCommand receiver(app);
+  const DeliveriesCommands deliveries(app);
   CLI::App* version = app.add_subcommand("version", "Print the version");
 
   try {
@@ -145,6 +197,7 @@ int main(int argc, char** argv) {
   if (*ca.show) return ca_show(ca.wanted.files);
   if (*keys.command) return keygen(keys.wanted);
   if (*receiver.command) return receive(receiver.wanted);
+  if (const std::optional<int> code = deliveries.run()) return *code;
   if (*check) return commands::check(config);
   if (*explain) {
     explain_options.config = config;

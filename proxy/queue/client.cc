@@ -84,6 +84,20 @@ async::Task<Result<std::optional<State>>> Client::replay(std::string id) {
   return ask<std::optional<State>>(std::move(work));
 }
 
+async::Task<Result<Replayed>> Client::replay_page(Filter filter) {
+  std::function<Result<Replayed>(Store&)> work =
+      [&queue = queue_, filter = std::move(filter)](Store& store) -> Result<Replayed> {
+    Result<Page> page = store.list(filter);
+    if (!page) return Unexpected(page.error());
+    for (const Listed& each : page->deliveries) {
+      const Result<std::optional<State>> done = store.replay(each.id, queue.now());
+      if (!done) return Unexpected(done.error());
+    }
+    return Replayed{page->deliveries.size(), page->next};
+  };
+  return ask<Replayed>(std::move(work));
+}
+
 async::Task<Result<std::optional<State>>> Client::cancel(std::string id) {
   std::function<Result<std::optional<State>>(Store&)> work =
       [&queue = queue_, id = std::move(id)](Store& store) { return store.cancel(id, queue.now()); };

@@ -26,6 +26,8 @@ class Client {
   async::Task<Result<std::optional<Shown>>> show(std::string id);
   async::Task<Result<std::optional<Content>>> content(std::string id);
   async::Task<Result<std::optional<State>>> replay(std::string id);
+  // Of one page of the filter: all that it has.
+  async::Task<Result<Replayed>> replay_page(Filter filter);
   async::Task<Result<std::optional<State>>> cancel(std::string id);
 
   [[nodiscard]] Queue& queue() { return queue_; }

@@ -78,19 +78,20 @@ struct Attempt {
 struct Settled {
   int64_t number = 0;
   int64_t lane = 0;
-  State state = State::queued;     // never running
-  WallTime due;                    // of queued
-  std::optional<Attempt> attempt;  // nothing: it was not tried, and is given back as it was
-  bool well = false;               // its destination answered as it should: the lane may widen
+  State state = State::queued;  // never running
+  WallTime due = {};            // of queued
+  // Nothing: it was not tried, and is given back as it was.
+  std::optional<Attempt> attempt = {};
+  bool well = false;  // its destination answered as it should: the lane may widen
 };
 
 // Which deliveries, newest first.
 struct Filter {
-  std::optional<State> state;
-  std::string host;
-  std::string sender;
-  std::optional<WallTime> since;  // accepted then or later
-  int64_t before = INT64_MAX;     // the cursor
+  std::optional<State> state = {};
+  std::string host = {};
+  std::string sender = {};
+  std::optional<WallTime> since = {};  // accepted then or later
+  int64_t before = INT64_MAX;          // the cursor
   uint32_t limit = 100;
 };
 
@@ -109,6 +110,12 @@ struct Listed {
 // still not be the last.
 struct Page {
   std::vector<Listed> deliveries;
+  std::optional<int64_t> next;  // the cursor; nothing: that was all
+};
+
+// What a page of a filter came to when it was replayed.
+struct Replayed {
+  uint64_t count = 0;
   std::optional<int64_t> next;  // the cursor; nothing: that was all
 };
 

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "proxy/admin/response.h"
+#include "proxy/queue/client.h"
+
+namespace egret::admin {
+
+// /v1/deliveries…: what the queue holds, for the operator. `client` is null where nothing is kept.
+// `query`: what stands behind "?".
+async::Task<Response> list_deliveries(queue::Client* client, std::string query);
+async::Task<Response> show_delivery(queue::Client* client, std::string id);
+async::Task<Response> show_content(queue::Client* client, std::string id);
+async::Task<Response> replay_delivery(queue::Client* client, std::string id);
+async::Task<Response> cancel_delivery(queue::Client* client, std::string id);
+// Those that a filter finds, the dead ones unless it says otherwise.
+async::Task<Response> replay_deliveries(queue::Client* client, std::string query);
+
+}  // namespace egret::admin

@@ -1,0 +1,157 @@
+"""What an operator sees and does: the admin API of the queue, and `egret deliveries`."""
+
+import json
+import pathlib
+import unittest
+
+import support
+
+KEEPING = """queue: {store: "sqlite:@FOLDER@/queue.db"}
+defaults:
+  addresses: {allow: [127.0.0.1/32]}
+  ports: [1-65535]
+  delivery: {mode: async, schedule: [50ms], jitter: 0%}
+"""
+
+
+class DeliveriesTest(unittest.TestCase):
+    def setUp(self):
+        self.up = True
+        self.receiver = self.enterContext(support.Receiver(lambda _: support.ok() if self.up else support.ok(b"br\xffken", status="500 No")))
+
+    def keep(self, egret, path, body=b"{}", headers=""):
+        answer = support.post(egret, self.receiver.url(path), body, headers=headers)
+        self.assertEqual(answer.status, 202)
+        name = answer["Egret-Delivery"]
+        self.assertTrue(answer["Location"].endswith("/v1/deliveries/" + name))
+        return name
+
+    def show(self, egret, name):
+        status, _, text = egret.ask_admin("/v1/deliveries/" + name)
+        self.assertEqual(status, 200, text)
+        return json.loads(text)
+
+    def ended(self, egret, name, status):
+        return support.wait_until(lambda: (found := self.show(egret, name))["status"] == status and found, what=status)
+
+    def command(self, egret, *words, code=0):
+        host, port = egret.admin
+        got, out, err = support.run("deliveries", *words, "--admin", f"http://{host}:{port}")
+        self.assertEqual(got, code, out + err)
+        self.assertEqual(err.count("\n"), 0 if code == 0 else 1, err)
+        return out if code == 0 else err
+
+    def test_a_delivery_is_shown_with_its_attempts_and_replayed(self):
+        with support.Egret(KEEPING) as egret:
+            self.up = False
+            name = self.keep(egret, "/dead?secret=1", headers="webhook-id: own-1\r\n")
+            dead = self.ended(egret, name, "dead")
+            self.assertEqual((dead["attempts"], dead["webhook_id"], dead["method"], dead["size"]), (2, "own-1", "POST", 2))
+            self.assertEqual(dead["destination"], self.receiver.url("/dead"))
+            self.assertNotIn("secret", json.dumps(dead))
+            self.assertEqual([each["status"] for each in dead["tried"]], [500, 500])
+            self.assertEqual(dead["tried"][0]["answer"], "br\ufffdken")
+            self.assertIn(self.receiver.authority, self.command(egret, "show", name))
+            self.up = True
+            self.assertIn("queued again", self.command(egret, "replay", name))
+            self.assertEqual(self.ended(egret, name, "delivered")["attempts"], 3)
+            self.assertEqual({request["webhook-id"] for request in self.receiver.requests}, {"own-1"})
+
+    def test_replay_by_filter(self):
+        with support.Egret(KEEPING) as egret:
+            self.up = False
+            names = [self.keep(egret, f"/{number}") for number in range(5)]
+            for name in names:
+                self.ended(egret, name, "dead")
+            self.up = True
+            alive = self.keep(egret, "/alive")
+            self.ended(egret, alive, "delivered")
+            self.assertEqual(self.command(egret, "replay", "--status", "dead", "--host", "nowhere.example"), "0 deliveries are queued again\n")
+            status, _, text = egret.ask_admin("/v1/deliveries/replay", "POST")
+            self.assertEqual((status, json.loads(text)), (200, {"replayed": 5}))
+            for name in names:
+                self.ended(egret, name, "delivered")
+
+    def test_pages_follow_each_other(self):
+        with support.Egret(KEEPING) as egret:
+            names = [self.keep(egret, f"/{number}") for number in range(7)]
+            found, cursor = [], ""
+            while True:
+                page = json.loads(egret.ask_admin("/v1/deliveries?limit=3" + cursor)[2])
+                found += [each["id"] for each in page["deliveries"]]
+                if page["next"] is None:
+                    break
+                cursor = "&cursor=" + page["next"]
+            self.assertEqual(found, names[::-1])
+            for name in names:
+                self.ended(egret, name, "delivered")
+            for query, count in (("status=delivered", 7), ("status=dead", 0), ("host=127.0.0.1", 7), ("host=other.example", 0), ("sender=x", 0),
+                                 ("since=2020-01-01T00:00:00Z", 7), ("since=2199-01-01T00:00:00Z", 0)):
+                self.assertEqual(len(json.loads(egret.ask_admin("/v1/deliveries?" + query)[2])["deliveries"]), count, query)
+            lines = self.command(egret, "list").splitlines()
+            self.assertEqual(len(lines), 8)
+            self.assertEqual([line.split()[0] for line in lines[1:]], names[::-1])
+            exported = [json.loads(line) for line in self.command(egret, "export", "--limit", "2").splitlines()]
+            self.assertEqual([(each["id"], len(each["tried"])) for each in exported], [(names[6], 1), (names[5], 1)])
+
+    def test_only_what_is_queued_is_cancelled(self):
+        with support.Egret(KEEPING.replace("50ms", "1h")) as egret:
+            self.up = False
+            name = self.keep(egret, "/a")
+            support.wait_until(lambda: self.show(egret, name)["attempts"] == 1)
+            self.assertIn("cancelled", self.command(egret, "cancel", name))
+            self.assertIn("only what is queued", self.command(egret, "cancel", name, code=1))
+            self.assertEqual(self.show(egret, name)["status"], "cancelled")
+
+    def test_what_is_wrong_is_said(self):
+        with support.Egret(KEEPING) as egret:
+            for target, method, status in (("/v1/deliveries?status=x", "GET", 400), ("/v1/deliveries?limit=0", "GET", 400), ("/v1/deliveries?limit=1001", "GET", 400),
+                                           ("/v1/deliveries?since=yesterday", "GET", 400), ("/v1/deliveries?cursor=-1", "GET", 400), ("/v1/deliveries?nope=1", "GET", 400),
+                                           ("/v1/deliveries/none", "GET", 404), ("/v1/deliveries/none/replay", "POST", 404), ("/v1/deliveries/none/cancel", "POST", 404),
+                                           ("/v1/deliveries/replay?status=queued", "POST", 400), ("/v1/deliveries/none/cancel", "GET", 405)):
+                self.assertEqual(egret.ask_admin(target, method)[0], status, target)
+            self.command(egret, "show", "none", code=1)
+            self.command(egret, "replay", code=2)
+            self.command(egret, "list", "--status", "x", code=1)
+        self.assertEqual(support.run("deliveries", "list", "--admin", "https://x/")[0], 2)
+        code, _, err = support.run("deliveries", "list", "--admin", "http://127.0.0.1:1")
+        self.assertEqual(code, 1)
+        self.assertIn("is Egret running", err)
+
+    def test_without_a_queue_there_is_none(self):
+        with support.Egret() as egret:
+            self.assertEqual(egret.ask_admin("/v1/deliveries")[0], 404)
+            self.assertIn("has no queue", self.command(egret, "list", code=1))
+
+    def test_a_web_page_of_another_origin_has_no_say(self):
+        with support.Egret(KEEPING) as egret:
+            host, port = egret.admin
+            for origin, status in ((f"http://{host}:{port}", 200), ("http://attacker.example", 403), ("null", 403), (f"http://{host}:{port + 1}", 403)):
+                self.assertEqual(egret.ask_admin("/v1/deliveries/replay", "POST", Origin=origin)[0], status, origin)
+            self.assertEqual(egret.ask_admin("/v1/deliveries/replay", "POST", Host="attacker.example")[0], 403)
+
+    def test_content_is_told_to_who_has_the_token(self):
+        with support.Egret(KEEPING) as egret:
+            name = self.keep(egret, "/a", b"own words")
+            self.assertEqual(egret.ask_admin(f"/v1/deliveries/{name}/content")[0], 403)
+        token = pathlib.Path(self.enterContext(support.temporary_folder())) / "token"
+        token.write_text("let-me-in\n")
+        text = KEEPING + f"admin: {{address: 127.0.0.1:0, token: {{file: {token}}}}}\n"
+        with support.Egret(text) as egret:
+            name = self.keep(egret, "/a", b"own words", "Authorization: Bearer theirs\r\n")
+            self.assertEqual(egret.ask_admin(f"/v1/deliveries/{name}")[0], 401)
+            self.command(egret, "list", code=1)
+            line = self.command(egret, "export", "--content", "--token-file", str(token))
+            content = json.loads(line)["content"]
+            self.assertIn("Authorization: Bearer theirs\r\n", content["head"])
+            self.assertEqual(content["body"], "b3duIHdvcmRz")
+        with support.Egret(KEEPING + "admin: {address: 'unix:@FOLDER@/admin.sock'}\n") as egret:
+            name = self.keep(egret, "/a", b"own words")
+            self.assertEqual(egret.ask_admin(f"/v1/deliveries/{name}/content")[0], 200)
+            code, out, err = support.run("deliveries", "list", "--admin", f"unix:{egret.admin}")
+            self.assertEqual((code, err), (0, ""))
+            self.assertIn(name, out)
+
+
+if __name__ == "__main__":
+    unittest.main()
