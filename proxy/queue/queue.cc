@@ -159,7 +159,9 @@ bool Queue::sweep_if_due() {
                    if (!more) return Unexpected(more.error());
                    return {};
                  },
-                 [](const Result<>&) {},
+                 [&](const Result<>& done) {
+                   if (!done) more = false;  // in a minute, not again and again
+                 },
                  {}});
   work_off(std::move(one));
   sweep_again_ = more && *more;

@@ -23,6 +23,24 @@ Result<Database> look_at_folder(const std::string& path) {
   return Unexpected(Reason::queue_unavailable, cannot_be_made(path));
 }
 
+// Without locks, and without the log and its index, which even a reader would make.
+std::string as_immutable(const std::string& path) {
+  std::string uri = "file:";
+  for (const char each : path) {
+    // What a URI gives a meaning.
+    if (each == '%') {
+      uri += "%25";
+    } else if (each == '?') {
+      uri += "%3f";
+    } else if (each == '#') {
+      uri += "%23";
+    } else {
+      uri += each;
+    }
+  }
+  return uri + "?immutable=1";
+}
+
 }  // namespace
 
 Failure sqlite_failure(sqlite3* handle) {
@@ -102,19 +120,18 @@ Result<Database> Database::open(const std::string& path, Open how) {
   Database database;
   sqlite3* made = nullptr;
   const int code =
-      sqlite3_open_v2(path.c_str(), &made,
-                      (how == Open::make ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) |
-                          SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                      nullptr);
+      how == Open::make
+          ? sqlite3_open_v2(path.c_str(), &made,
+                            SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                            nullptr)
+          : sqlite3_open_v2(as_immutable(path).c_str(), &made,
+                            SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+                                SQLITE_OPEN_URI,
+                            nullptr);
   database.handle_.reset(made);
   if (made == nullptr) return Unexpected(Reason::queue_unavailable, "SQLite has no memory.");
   if (code != SQLITE_OK) return Unexpected(sqlite_failure(made));
   return database;
-}
-
-bool Database::is_locked() {
-  return sqlite3_exec(handle_.get(), "SELECT 1 FROM sqlite_schema", nullptr, nullptr, nullptr) ==
-         SQLITE_BUSY;
 }
 
 Result<> Database::execute(const std::string& sql) {

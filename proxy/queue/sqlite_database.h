@@ -84,7 +84,8 @@ class Database {
  public:
   // Errors: queue_unavailable, with the path and what is wrong with it.
   //   make: when there is none, as a file that only its owner may read. look: nothing is made or
-  //   changed; where there is none, its folder must be writable.
+  //   changed, and what is in the log only is not seen; where there is none, its folder must be
+  //   writable.
   enum class Open : uint8_t { make, look };
   static Result<Database> open(const std::string& path, Open how);
 
@@ -94,8 +95,6 @@ class Database {
   [[nodiscard]] Statement prepare(std::string_view sql) const { return {handle_.get(), sql}; }
   [[nodiscard]] int64_t last_row() const { return sqlite3_last_insert_rowid(handle_.get()); }
   [[nodiscard]] bool is_open() const { return handle_ != nullptr; }
-  // By another process.
-  [[nodiscard]] bool is_locked();
   [[nodiscard]] bool in_transaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
 
  private:

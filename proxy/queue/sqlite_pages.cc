@@ -134,7 +134,7 @@ Result<std::optional<State>> SqliteStore::replay(const std::string& id, WallTime
   const State before = (*found)->delivery.state;
   if (before == State::queued || before == State::running) return std::optional(before);
   Result<> done = pages_.requeue.bind((*found)->delivery.number, now).run();
-  if (done) done = refresh((*found)->lane, now);
+  if (done) done = join((*found)->lane, now);
   if (!done) return Unexpected(done.error());
   count(before, -1);
   count(State::queued, 1);
@@ -182,13 +182,10 @@ Result<int> SqliteStore::forget(State state, WallTime before, int most) {
     if (done) done = pages_.forget_content.bind(each.number).run();
     if (done) done = pages_.forget_attempts.bind(each.number).run();
     if (done) done = lanes_.leave.bind(each.lane).run();
+    if (done) done = lanes_.drop.bind(each.lane).run();
     if (!done) return Unexpected(done.error());
     totals_.bytes -= static_cast<uint64_t>(each.bytes);
     count(state, -1);
-  }
-  if (!all.empty()) {
-    const Result<> gone = database_.execute("DELETE FROM lanes WHERE kept <= 0");
-    if (!gone) return Unexpected(gone.error());
   }
   return static_cast<int>(all.size());
 }

@@ -4,18 +4,34 @@ namespace egret::queue {
 
 // States stand as numbers (delivery.h): 0 queued, 1 running, 2 delivered, 3 dead, 4 cancelled.
 
+namespace {
+
+// Null while the window is full; else of the lane's first delivery, `now` at the earliest.
+std::string next_due(std::string_view which) {
+  return std::string(
+             "UPDATE lanes SET next_due = CASE "
+             "WHEN running >= min(\"window\", width) THEN NULL ELSE ")
+      .append(which)
+      .append(" END WHERE lane = ?1");
+}
+
+constexpr std::string_view kFirstOfLane =
+    "CASE WHEN fifo THEN (SELECT max(due, ?2) FROM deliveries WHERE lane = ?1 AND fifo = 1 "
+    "AND state IN (0, 1) ORDER BY number LIMIT 1) "
+    "ELSE (SELECT max(due, ?2) FROM deliveries WHERE lane = ?1 AND fifo = 0 AND state = 0 "
+    "ORDER BY due, number LIMIT 1) END";
+
+}  // namespace
+
 LaneStatements::LaneStatements(const Database& database)
     : take(database.prepare(
           "INSERT INTO lanes (name, width, fifo, kept) VALUES (?1, ?2, ?3, 1) "
-          "ON CONFLICT (name) DO UPDATE SET width = excluded.width, kept = kept + 1 "
+          "ON CONFLICT (name, fifo) DO UPDATE SET width = excluded.width, kept = kept + 1 "
           "RETURNING lane")),
-      refresh(database.prepare(
-          "UPDATE lanes SET next_due = CASE "
-          "WHEN running >= min(\"window\", width) THEN NULL "
-          "WHEN fifo THEN (SELECT max(due, ?2) FROM deliveries WHERE lane = ?1 AND fifo = 1 "
-          "AND state IN (0, 1) ORDER BY number LIMIT 1) "
-          "ELSE (SELECT max(due, ?2) FROM deliveries WHERE lane = ?1 AND fifo = 0 AND state = 0 "
-          "ORDER BY due, number LIMIT 1) END WHERE lane = ?1")),
+      refresh(database.prepare(next_due(kFirstOfLane))),
+      // A lane that waits keeps its place.
+      join(database.prepare(next_due("min(ifnull(next_due, 9223372036854775807), " +
+                                     std::string(kFirstOfLane) + ")"))),
       ready(database.prepare("SELECT lane, fifo, min(\"window\", width) - running FROM lanes "
                              "WHERE next_due <= ?1 ORDER BY next_due LIMIT ?2")),
       lend(database.prepare("UPDATE lanes SET running = running + ?2 WHERE lane = ?1")),
@@ -23,7 +39,8 @@ LaneStatements::LaneStatements(const Database& database)
       settle(database.prepare(
           "UPDATE lanes SET running = running - 1, \"window\" = CASE ?2 WHEN 1 THEN "
           "min(\"window\" + 1, width) WHEN -1 THEN 1 ELSE \"window\" END WHERE lane = ?1")),
-      leave(database.prepare("UPDATE lanes SET kept = kept - 1 WHERE lane = ?1")) {}
+      leave(database.prepare("UPDATE lanes SET kept = kept - 1 WHERE lane = ?1")),
+      drop(database.prepare("DELETE FROM lanes WHERE lane = ?1 AND kept <= 0")) {}
 
 DeliveryStatements::DeliveryStatements(const Database& database)
     : begin(database.prepare("BEGIN IMMEDIATE")),

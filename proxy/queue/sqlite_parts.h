@@ -8,7 +8,7 @@ namespace egret::queue {
 // The statements of SqliteStore, prepared once: by what they are about.
 struct LaneStatements {
   explicit LaneStatements(const Database& database);
-  Statement take, refresh, ready, lend, next, settle, leave;
+  Statement take, refresh, join, ready, lend, next, settle, leave, drop;
 };
 struct DeliveryStatements {
   explicit DeliveryStatements(const Database& database);
@@ -49,6 +49,7 @@ class SqliteStore final : public Store {
   void count(State state, int64_t change);
   Result<> make_room(uint64_t bytes, uint64_t most);
   Result<> refresh(int64_t lane, WallTime now);
+  Result<> join(int64_t lane, WallTime now);
   Result<int64_t> take_due(Statement& due, int64_t lane, std::vector<Claimed>& all,
                            uint64_t& bytes);
   Result<int> forget(State state, WallTime before, int most);
@@ -64,6 +65,7 @@ class SqliteStore final : public Store {
   PageStatements pages_;
   Stats totals_;  // as the transaction has them
   bool totals_changed_ = false;
+  bool totals_lost_ = false;  // they could not be read after a rollback
 };
 
 }  // namespace egret::queue

@@ -18,13 +18,14 @@ constexpr int64_t kApplication = 0x45677274;
 constexpr std::array kMigrations = std::to_array<const char*>({R"sql(
 CREATE TABLE lanes (
   lane INTEGER PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
   width INTEGER NOT NULL,
   fifo INTEGER NOT NULL,
   "window" INTEGER NOT NULL DEFAULT 1,
   running INTEGER NOT NULL DEFAULT 0,
   kept INTEGER NOT NULL DEFAULT 0,
-  next_due INTEGER
+  next_due INTEGER,
+  UNIQUE (name, fifo)
 );
 CREATE INDEX lanes_ready ON lanes (next_due) WHERE next_due IS NOT NULL;
 CREATE TABLE deliveries (
@@ -99,10 +100,13 @@ Result<size_t> version_of(Database& database) {
   if (!application) return Unexpected(application.error());
   const Result<std::optional<int64_t>> found = database.query("PRAGMA user_version");
   if (!found) return Unexpected(found.error());
-  const Result<std::optional<int64_t>> tables =
-      database.query("SELECT count(*) FROM sqlite_schema");
-  if (!tables) return Unexpected(tables.error());
-  const bool fresh = **application == 0 && **found == 0 && **tables == 0;
+  bool fresh = **application == 0 && **found == 0;
+  if (fresh) {
+    const Result<std::optional<int64_t>> tables =
+        database.query("SELECT count(*) FROM sqlite_schema");
+    if (!tables) return Unexpected(tables.error());
+    fresh = **tables == 0;
+  }
   if (!fresh && **application != kApplication) return refuse("the database is not one of Egret's");
   const auto version = static_cast<size_t>(**found);
   if (version > kMigrations.size()) return refuse("it was made by a later version of Egret");
@@ -143,7 +147,7 @@ Result<> prepare_schema(Database& database) {
 }
 
 Result<> check_schema(Database& database) {
-  if (!database.is_open() || database.is_locked()) return {};
+  if (!database.is_open()) return {};
   const Result<size_t> version = version_of(database);
   if (!version) return Unexpected(version.error());
   return {};

@@ -1,5 +1,6 @@
 // What senders and the dispatcher need of the store; what an operator asks is in sqlite_pages.cc.
 #include <algorithm>
+#include <stdexcept>
 
 #include "proxy/queue/sqlite_parts.h"
 #include "proxy/queue/sqlite_schema.h"
@@ -25,7 +26,14 @@ Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& path, WallTi
   if (!database) return Unexpected(std::move(database.error()));
   const Result<> prepared = prepare_schema(*database);
   if (!prepared) return Unexpected(prepared.error());
-  auto store = std::make_unique<SqliteStore>(std::move(*database));
+  std::unique_ptr<SqliteStore> store;
+  try {
+    store = std::make_unique<SqliteStore>(std::move(*database));
+  } catch (const std::runtime_error& error) {
+    // A table is not as it should be, or could not be read.
+    return Unexpected(Reason::queue_unavailable,
+                      "The queue's store: " + std::string(error.what()) + ".");
+  }
   const Result<> recovered = store->recover(now);
   if (!recovered) return Unexpected(recovered.error());
   return std::unique_ptr<Store>(std::move(store));
@@ -78,7 +86,14 @@ Result<> SqliteStore::read_totals() {
   return {};
 }
 
-Result<> SqliteStore::begin() { return deliveries_.begin.bind().run(); }
+Result<> SqliteStore::begin() {
+  Result<> done = deliveries_.begin.bind().run();
+  if (done && totals_lost_) {
+    done = read_totals();
+    totals_lost_ = !done;
+  }
+  return done;
+}
 
 Result<> SqliteStore::commit() {
   if (totals_changed_) {
@@ -95,7 +110,7 @@ Result<> SqliteStore::commit() {
 // SQLite may have rolled back by itself.
 void SqliteStore::rollback() {
   if (database_.in_transaction()) static_cast<void>(deliveries_.rollback.bind().run());
-  static_cast<void>(read_totals());
+  totals_lost_ = !read_totals();
 }
 
 void SqliteStore::count(State state, int64_t change) {
@@ -131,7 +146,8 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
     const Result<> room = make_room(bytes, bounds.max_size);
     if (!room) return Unexpected(room.error());
   }
-  Statement& lane = lanes_.take.bind(delivery.lane, delivery.width, delivery.fifo ? 1 : 0);
+  Statement& lane =
+      lanes_.take.bind(delivery.lane, delivery.fifo ? 1U : delivery.width, delivery.fifo ? 1 : 0);
   const Result<bool> row = lane.step();
   if (!row) return Unexpected(row.error());
   const int64_t number = lane.number(0);
@@ -149,7 +165,7 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
         deliveries_.insert_content.bind(database_.last_row(), delivery.head, Blob{delivery.body})
             .run();
   }
-  if (stored) stored = refresh(number, delivery.accepted);
+  if (stored) stored = join(number, delivery.accepted);
   if (!stored) return Unexpected(stored.error());
   count(State::queued, 1);
   totals_.bytes += bytes;
@@ -173,6 +189,10 @@ Result<> SqliteStore::make_room(uint64_t bytes, uint64_t most) {
 Result<> SqliteStore::refresh(int64_t lane, WallTime now) {
   return lanes_.refresh.bind(lane, now).run();
 }
+
+// The same when one more waits: a lane that waits already keeps its place, however often it is
+// given more.
+Result<> SqliteStore::join(int64_t lane, WallTime now) { return lanes_.join.bind(lane, now).run(); }
 
 // Lends what `due` finds; how many.
 Result<int64_t> SqliteStore::take_due(Statement& due, int64_t lane, std::vector<Claimed>& all,

@@ -1,0 +1,351 @@
+#include <algorithm>
+
+#include "tests/queue/store_fixture.h"
+
+namespace egret::queue {
+namespace {
+
+using namespace std::chrono_literals;
+using Ids = std::vector<std::string>;
+
+using SqliteStoreClaim = StoreTest;
+using SqliteStoreSettle = StoreTest;
+using SqliteStoreAccept = StoreTest;
+
+TEST_F(SqliteStoreClaim, LendsWhatWasAcceptedOnceUntilItIsSettled) {
+  NewDelivery made = new_delivery("dlv_1", now());
+  made.body = std::string("a\0b\xFF", 4);
+  EXPECT_EQ(accept(made)->id, "dlv_1");
+
+  const std::vector<Claimed> claimed = claim();
+  ASSERT_EQ(claimed.size(), 1U);
+  EXPECT_EQ(claimed[0].id, "dlv_1");
+  EXPECT_EQ(claimed[0].sender, "shop");
+  EXPECT_EQ(claimed[0].tries, 0U);
+  EXPECT_EQ(claimed[0].head, made.head);
+  EXPECT_EQ(claimed[0].body, made.body);
+  clock_.advance(1h);
+  EXPECT_EQ(claim_ids(), Ids{});
+  EXPECT_EQ(store_->next_due().value(), std::nullopt);
+
+  settle(claimed[0], State::queued, now());
+  EXPECT_EQ(claim().at(0).tries, 1U);
+}
+
+TEST_F(SqliteStoreClaim, TakesNothingBeforeItIsDue) {
+  NewDelivery made = new_delivery("dlv_1", now());
+  made.due = now() + 5s;
+  accept(made).value();
+  EXPECT_EQ(store_->next_due().value(), made.due);
+  clock_.advance(5s - 1ms);
+  EXPECT_EQ(claim_ids(), Ids{});
+  clock_.advance(1ms);
+  EXPECT_EQ(claim_ids(), Ids{"dlv_1"});
+}
+
+TEST_F(SqliteStoreClaim, TakesTheEarliestDueOfALaneFirst) {
+  for (const int seconds : {3, 1, 2}) {
+    NewDelivery made = new_delivery("dlv_" + std::to_string(seconds), now());
+    made.due += std::chrono::seconds(seconds);
+    accept(made).value();
+  }
+  EXPECT_EQ(store_->next_due().value(), now() + 1s);
+  clock_.advance(3s);
+  for (const char* id : {"dlv_1", "dlv_2", "dlv_3"}) {
+    const std::vector<Claimed> claimed = claim(1);
+    ASSERT_EQ(claimed.size(), 1U);
+    EXPECT_EQ(claimed[0].id, id);
+    settle(claimed[0], State::dead);
+  }
+}
+
+TEST_F(SqliteStoreClaim, GivesEachLaneItsTurn) {
+  for (int i = 0; i < 10; ++i) keep("a" + std::to_string(i), "a");
+  for (int i = 0; i < 10; ++i) keep("b" + std::to_string(i), "b");
+  Ids order;
+  for (int i = 0; i < 8; ++i) {
+    clock_.advance(1ms);
+    for (const Claimed& each : claim(1)) {
+      order.push_back(each.id);
+      settle(each, State::delivered);
+    }
+  }
+  EXPECT_EQ(order, (Ids{"a0", "b0", "a1", "b1", "a2", "b2", "a3", "b3"}));
+}
+
+TEST_F(SqliteStoreClaim, ALaneThatIsGivenMoreKeepsItsPlace) {
+  keep("busy", "busy");
+  for (int i = 0; i < 10; ++i) keep("still" + std::to_string(i), "still");
+  size_t busy = 0;
+  for (int i = 0; i < 10; ++i) {
+    clock_.advance(1ms);
+    keep("busy" + std::to_string(i), "busy");
+    for (const Claimed& each : claim(1)) {
+      busy += each.id.starts_with("busy") ? 1 : 0;
+      settle(each, State::delivered);
+    }
+  }
+  EXPECT_EQ(busy, 5U);
+}
+
+TEST_F(SqliteStoreClaim, ALaneThatIsNotDueHoldsUpNoOther) {
+  NewDelivery later = new_delivery("later", now(), "later");
+  later.due = now() + 1h;
+  accept(later).value();
+  keep("now", "now");
+  EXPECT_EQ(claim_ids(1), Ids{"now"});
+}
+
+TEST_F(SqliteStoreClaim, TakesAFewOfALaneAtOnce) {
+  NewDelivery made = new_delivery("", now());
+  made.width = 100;
+  for (int i = 0; i < 100; ++i) {
+    made.id = "dlv_" + std::to_string(i);
+    accept(made).value();
+  }
+  // Each success widens the window.
+  size_t most = 0;
+  for (int i = 0; i < 60; ++i) {
+    const std::vector<Claimed> claimed = claim();
+    most = std::max(most, claimed.size());
+    for (const Claimed& each : claimed) settle(each, State::delivered);
+  }
+  EXPECT_EQ(most, 8U);
+  EXPECT_EQ(store_->stats()->delivered, 100U);
+}
+
+TEST_F(SqliteStoreClaim, TheWindowOfALaneGrowsWithEachSuccessAndClosesOnAFailure) {
+  for (int i = 0; i < 40; ++i) keep("dlv_" + std::to_string(i));
+  std::vector<Claimed> lent;
+  const auto lend = [&] {
+    for (Claimed& each : claim()) lent.push_back(std::move(each));
+    return lent.size();
+  };
+  const auto settle_one = [&](State state) {
+    settle(lent.back(), state);
+    lent.pop_back();
+  };
+  EXPECT_EQ(lend(), 1U);
+  for (const size_t window : {2U, 3U, 4U, 4U}) {
+    settle_one(State::delivered);
+    EXPECT_EQ(lend(), window);
+  }
+  settle_one(State::queued);
+  EXPECT_EQ(lend(), 3U);  // nothing more until only the one of the window is left
+  while (lent.size() > 1) settle_one(State::queued);
+  EXPECT_EQ(lend(), 1U);
+  settle_one(State::delivered);
+  EXPECT_EQ(lend(), 2U);
+}
+
+TEST_F(SqliteStoreClaim, ALaneMadeNarrowerTakesNoMoreThanThat) {
+  for (int i = 0; i < 12; ++i) keep("dlv_" + std::to_string(i));
+  std::vector<Claimed> lent;
+  for (int i = 0; i < 4; ++i) {
+    for (const Claimed& each : claim(1)) settle(each, State::delivered);
+  }
+  lent = claim();
+  ASSERT_EQ(lent.size(), 4U);
+  NewDelivery narrow = new_delivery("narrow", now());
+  narrow.width = 2;
+  accept(narrow).value();
+  EXPECT_EQ(claim_ids(), Ids{});
+  for (const Claimed& each : lent) settle(each, State::delivered);
+  EXPECT_EQ(claim_ids().size(), 2U);
+}
+
+TEST_F(SqliteStoreClaim, AFifoLaneIsOneAtATimeInOrderOfAcceptance) {
+  NewDelivery made = new_delivery("", now());
+  made.fifo = true;
+  for (const char* id : {"first", "second", "third"}) {
+    made.id = id;
+    accept(made).value();
+    made.due -= 1s;  // a later one is due earlier
+  }
+  for (const char* id : {"first", "second", "third"}) {
+    const std::vector<Claimed> claimed = claim();
+    ASSERT_EQ(claimed.size(), 1U);
+    EXPECT_EQ(claimed[0].id, id);
+    EXPECT_EQ(claim_ids(), Ids{});
+    EXPECT_EQ(store_->next_due().value(), std::nullopt);
+    settle(claimed[0], State::delivered);
+  }
+  EXPECT_EQ(store_->next_due().value(), std::nullopt);
+}
+
+TEST_F(SqliteStoreClaim, AFailedHeadOfAFifoLaneIsNeverOvertaken) {
+  NewDelivery made = new_delivery("head", now());
+  made.fifo = true;
+  made.width = 1;
+  accept(made).value();
+  made.id = "next";
+  accept(made).value();
+  settle(claim().at(0), State::queued, now() + 1min);
+  EXPECT_EQ(store_->next_due().value(), now() + 1min);
+  made.id = "late";
+  accept(made).value();
+  EXPECT_EQ(claim_ids(), Ids{});
+  clock_.advance(1min);
+  const std::vector<Claimed> again = claim();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].id, "head");
+  settle(again[0], State::dead);
+  EXPECT_EQ(claim_ids(), Ids{"next"});
+}
+
+// A rule's `order` may change, and two rules may differ, while deliveries are kept.
+TEST_F(SqliteStoreClaim, AFifoLaneAndAnotherOfTheSameNameAreTwo) {
+  for (const bool first : {false, true}) {
+    const std::string lane = first ? "fifo first" : "fifo second";
+    NewDelivery made = new_delivery(lane + " 1", now(), lane);
+    made.fifo = first;
+    accept(made).value();
+    made.id = lane + " 2";
+    made.fifo = !first;
+    accept(made).value();
+  }
+  EXPECT_EQ(claim_ids().size(), 4U);
+}
+
+TEST_F(SqliteStoreClaim, StopsAtTheOneThatPassesTheBytes) {
+  for (int i = 0; i < 10; ++i) {
+    NewDelivery made = new_delivery("dlv_" + std::to_string(i), now(), std::to_string(i));
+    made.body.assign(1000 - made.head.size(), 'x');
+    accept(made).value();
+  }
+  EXPECT_EQ(claim_ids(100, 0), Ids{});
+  EXPECT_EQ(claim_ids(100, 1), Ids{"dlv_0"});
+  EXPECT_EQ(claim_ids(100, 2000).size(), 2U);
+  EXPECT_EQ(claim_ids(100, 2001).size(), 3U);
+  EXPECT_EQ(claim_ids(1).size(), 1U);
+  EXPECT_EQ(claim_ids().size(), 3U);
+}
+
+TEST_F(SqliteStoreSettle, GivesBackUncountedWhatWasNotTried) {
+  keep("dlv_1");
+  const Claimed claimed = claim().at(0);
+  settle({.number = claimed.number, .lane = claimed.lane, .due = now() + 1s});
+  EXPECT_EQ(show("dlv_1").delivery.state, State::queued);
+  EXPECT_EQ(show("dlv_1").delivery.attempts, 0U);
+  EXPECT_EQ(store_->next_due().value(), now() + 1s);
+  clock_.advance(1s);
+  EXPECT_EQ(claim().at(0).tries, 0U);
+}
+
+TEST_F(SqliteStoreSettle, GivingBackLeavesTheWindowAsItIs) {
+  for (int i = 0; i < 10; ++i) keep("dlv_" + std::to_string(i));
+  settle(claim().at(0), State::delivered);
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<Claimed> claimed = claim();
+    ASSERT_EQ(claimed.size(), 2U);
+    for (const Claimed& each : claimed) settle({.number = each.number, .lane = each.lane});
+  }
+}
+
+TEST_F(SqliteStoreSettle, ASecondTimeChangesNothing) {
+  keep("dlv_1");
+  keep("dlv_2");
+  const Claimed claimed = claim().at(0);
+  settle(claimed, State::delivered);
+  settle(claimed, State::dead);
+  settle(claimed, State::queued, now());
+  EXPECT_EQ(show("dlv_1").delivery.state, State::delivered);
+  EXPECT_EQ(show("dlv_1").attempts.size(), 1U);
+  EXPECT_EQ(store_->stats()->running, 0U);
+  EXPECT_EQ(claim_ids(), Ids{"dlv_2"});
+  store_.reset();
+  expect_sound(path_);
+}
+
+TEST_F(SqliteStoreSettle, NeverTouchesWhatIsNotLent) {
+  keep("dlv_1");
+  settle({.number = show("dlv_1").delivery.number, .lane = 1, .state = State::dead});
+  settle({.number = 77, .lane = 77, .state = State::dead});
+  EXPECT_EQ(claim_ids(), Ids{"dlv_1"});
+}
+
+TEST_F(SqliteStoreAccept, KnowsAnIdempotencyKeyOfTheSameSender) {
+  NewDelivery first = new_delivery("dlv_1", now());
+  first.idempotency_key = "key";
+  first.digest = "digest";
+  EXPECT_FALSE(store_->known(first)->has_value());
+  EXPECT_FALSE(accept(first)->known);
+  struct Case {
+    const char *sender, *key, *digest;
+    bool known, differs;
+  };
+  const Case cases[] = {
+      {"shop", "key", "digest", true, false},   {"shop", "key", "other", true, true},
+      {"bank", "key", "other", false, false},   {"", "key", "digest", false, false},
+      {"shop", "key2", "digest", false, false}, {"shop", "", "digest", false, false},
+      {"shop", "", "digest", false, false},
+  };
+  uint64_t queued = 1;
+  for (const Case& each : cases) {
+    NewDelivery made = new_delivery("dlv_" + std::to_string(queued + 1), now());
+    made.sender = each.sender;
+    made.idempotency_key = each.key;
+    made.digest = each.digest;
+    const std::string what = each.sender + std::string(" ") + each.key + " " + each.digest;
+    EXPECT_EQ(store_->known(made)->has_value(), each.known) << what;
+    const Accepted accepted = accept(made).value();
+    EXPECT_EQ(accepted.known, each.known) << what;
+    EXPECT_EQ(accepted.differs, each.differs) << what;
+    EXPECT_EQ(accepted.id, each.known ? "dlv_1" : made.id) << what;
+    queued += each.known ? 0 : 1;
+    EXPECT_EQ(store_->stats()->queued, queued) << what;
+  }
+}
+
+TEST_F(SqliteStoreAccept, RefusesMoreThanTheDeliveriesOfItsBounds) {
+  bounds_.max_deliveries = 2;
+  NewDelivery keyed = new_delivery("dlv_1", now());
+  keyed.idempotency_key = "key";
+  accept(keyed).value();
+  keep("dlv_2");
+  EXPECT_EQ(accept(new_delivery("dlv_3", now())).error().reason, Reason::queue_full);
+  keyed.id = "dlv_4";
+  EXPECT_TRUE(accept(keyed)->known);
+  // One that runs is one, too; one that has come to its end is none.
+  const Claimed claimed = claim(1).at(0);
+  EXPECT_FALSE(accept(new_delivery("dlv_3", now())));
+  settle(claimed, State::delivered);
+  EXPECT_TRUE(accept(new_delivery("dlv_3", now())));
+}
+
+TEST_F(SqliteStoreAccept, ForgetsWhatIsDeliveredOrCancelledToMakeRoom) {
+  const uint64_t each =
+      new_delivery("dlv_1", now()).head.size() + new_delivery("dlv_1", now()).body.size();
+  bounds_.max_size = 4 * each;
+  finish("dlv_1", State::delivered);
+  finish("dlv_2", State::cancelled);
+  finish("dlv_3", State::dead);
+  keep("dlv_4");
+  EXPECT_EQ(store_->stats()->bytes, 4 * each);
+  for (const std::string gone : {"dlv_1", "dlv_2"}) {
+    EXPECT_TRUE(is_there(gone));
+    EXPECT_TRUE(accept(new_delivery(gone == "dlv_1" ? "dlv_5" : "dlv_6", now())));
+    EXPECT_FALSE(is_there(gone));
+  }
+  const Result<Accepted> refused = accept(new_delivery("dlv_7", now()));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, Reason::queue_full);
+  EXPECT_TRUE(is_there("dlv_3"));
+  store_.reset();
+  expect_sound(path_);
+}
+
+TEST_F(SqliteStoreAccept, IsUndoneByARollback) {
+  keep("dlv_1");
+  EXPECT_TRUE(store_->begin());
+  EXPECT_TRUE(store_->accept(new_delivery("dlv_2", now()), bounds_));
+  store_->rollback();
+  EXPECT_FALSE(is_there("dlv_2"));
+  EXPECT_EQ(store_->stats()->queued, 1U);
+  keep("dlv_2");
+  store_.reset();
+  expect_sound(path_);
+}
+
+}  // namespace
+}  // namespace egret::queue

@@ -1,0 +1,205 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "proxy/queue/store.h"
+#include "tests/support/manual_clock.h"
+
+namespace egret::queue {
+
+// A folder under /tmp that goes with the test.
+class TempFolder {
+ public:
+  TempFolder() {
+    if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp");
+  }
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+
+  [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
+  [[nodiscard]] std::set<std::string> names() const {
+    std::set<std::string> all;
+    for (const auto& each : std::filesystem::directory_iterator(path_)) {
+      all.insert(each.path().filename().string());
+    }
+    return all;
+  }
+
+ private:
+  std::string path_ = "/tmp/egret-queue-XXXXXX";
+};
+
+using Rows = std::vector<std::string>;
+
+// A look at a closed store with SQLite alone.
+class Tables {
+ public:
+  explicit Tables(const std::string& path) {
+    EXPECT_EQ(sqlite3_open(path.c_str(), &handle_), SQLITE_OK);
+  }
+  ~Tables() { sqlite3_close(handle_); }
+  Tables(const Tables&) = delete;
+  Tables& operator=(const Tables&) = delete;
+
+  // A string a row, its columns joined by commas.
+  Rows rows(const std::string& sql) {
+    const auto add = [](void* to, int columns, char** values, char** /*names*/) {
+      std::string row;
+      for (int i = 0; i < columns; ++i) {
+        row.append(i == 0 ? "" : ",").append(values[i] == nullptr ? "null" : values[i]);
+      }
+      static_cast<Rows*>(to)->push_back(std::move(row));
+      return 0;
+    };
+    Rows all;
+    EXPECT_EQ(sqlite3_exec(handle_, sql.c_str(), add, &all, nullptr), SQLITE_OK)
+        << sql << ": " << sqlite3_errmsg(handle_);
+    return all;
+  }
+
+ private:
+  sqlite3* handle_ = nullptr;
+};
+
+inline Rows rows(const std::string& path, const std::string& sql) { return Tables(path).rows(sql); }
+
+// That a closed store's tables agree with each other.
+inline void expect_sound(const std::string& path) {
+  Tables tables(path);
+  EXPECT_EQ(tables.rows("PRAGMA integrity_check"), Rows{"ok"});
+  EXPECT_EQ(tables.rows("SELECT queued, running, delivered, dead, cancelled, bytes FROM totals"),
+            tables.rows("SELECT ifnull(sum(state IN (0, 1)), 0), ifnull(sum(state = 1), 0), "
+                        "ifnull(sum(state = 2), 0), ifnull(sum(state = 3), 0), "
+                        "ifnull(sum(state = 4), 0), ifnull(sum(bytes), 0) FROM deliveries"));
+  const char* none[] = {
+      "SELECT number FROM deliveries WHERE number NOT IN (SELECT number FROM contents)",
+      "SELECT number FROM contents WHERE number NOT IN (SELECT number FROM deliveries)",
+      "SELECT delivery FROM attempts WHERE delivery NOT IN (SELECT number FROM deliveries)",
+      "SELECT id FROM deliveries d WHERE attempts != "
+      "(SELECT count(*) FROM attempts a WHERE a.delivery = d.number)",
+      "SELECT id FROM deliveries JOIN contents USING (number) "
+      "WHERE bytes != length(CAST(head AS BLOB)) + length(body) OR size != length(body)",
+      "SELECT id FROM deliveries WHERE (finished IS NULL) != (state IN (0, 1))",
+      "SELECT name FROM lanes l WHERE kept != "
+      "(SELECT count(*) FROM deliveries d WHERE d.lane = l.lane)",
+      "SELECT name FROM lanes l WHERE running != "
+      "(SELECT count(*) FROM deliveries d WHERE d.lane = l.lane AND state = 1)",
+      // Something to claim, and nobody would look.
+      "SELECT name FROM lanes l WHERE next_due IS NULL AND running < min(\"window\", width) "
+      "AND EXISTS (SELECT 1 FROM deliveries d WHERE d.lane = l.lane AND state = 0)",
+      // Nobody's.
+      "SELECT id FROM deliveries WHERE lane NOT IN (SELECT lane FROM lanes)",
+  };
+  for (const char* sql : none) EXPECT_EQ(tables.rows(sql), Rows{}) << sql;
+}
+
+inline NewDelivery new_delivery(std::string id, WallTime now, std::string lane = "lane") {
+  NewDelivery made;
+  made.webhook_id = "msg_" + id;
+  made.sender = "shop";
+  made.rule = "hooks";
+  made.method = "POST";
+  made.destination = "https://hooks.example:443/in";
+  made.host = "hooks.example";
+  made.lane = std::move(lane);
+  made.width = 4;
+  made.head = "POST https://hooks.example/in HTTP/1.1\r\n\r\n";
+  made.body = "content of " + id;
+  made.accepted = now;
+  made.due = now;
+  made.id = std::move(id);
+  return made;
+}
+
+// A store and the time. Each call is a transaction.
+class StoreTest : public testing::Test {
+ protected:
+  StoreTest() { open(); }
+
+  void open() {
+    Result<std::unique_ptr<Store>> opened = open_sqlite_store(path_, now());
+    if (!opened) throw std::runtime_error(opened.error().detail);
+    store_ = std::move(*opened);
+  }
+  void reopen() {
+    store_.reset();
+    open();
+  }
+  [[nodiscard]] WallTime now() const { return clock_.wall(); }
+
+  template <typename Work>
+  auto within(Work work) {
+    EXPECT_TRUE(store_->begin());
+    auto done = work();
+    EXPECT_TRUE(done || done.error().reason == Reason::queue_full) << done.error().detail;
+    EXPECT_TRUE(store_->commit());
+    return done;
+  }
+  Result<Accepted> accept(const NewDelivery& made) {
+    return within([&] { return store_->accept(made, bounds_); });
+  }
+  void keep(const std::string& id, const std::string& lane = "lane") {
+    EXPECT_TRUE(accept(new_delivery(id, now(), lane)));
+  }
+  std::vector<Claimed> claim(size_t most = 100, uint64_t most_bytes = 1U << 30) {
+    return std::move(*within([&] { return store_->claim(most, most_bytes, now()); }));
+  }
+  std::vector<std::string> claim_ids(size_t most = 100, uint64_t most_bytes = 1U << 30) {
+    std::vector<std::string> ids;
+    for (Claimed& each : claim(most, most_bytes)) ids.push_back(std::move(each.id));
+    return ids;
+  }
+  // After an attempt that went well, or not.
+  void settle(const Claimed& claimed, State state, WallTime due = {}) {
+    settle({.number = claimed.number,
+            .lane = claimed.lane,
+            .state = state,
+            .due = due,
+            .attempt = Attempt{.began = now(), .status = state == State::delivered ? 204 : 500},
+            .well = state == State::delivered});
+  }
+  void settle(const Settled& settled) {
+    EXPECT_TRUE(within([&] { return store_->settle(settled, now()); }));
+  }
+  // Accepted and brought to an end.
+  void finish(const std::string& id, State state) {
+    keep(id);
+    if (state == State::cancelled) {
+      EXPECT_EQ(within([&] { return store_->cancel(id, now()); }).value(), State::queued);
+      return;
+    }
+    for (const Claimed& each : claim(1)) {
+      EXPECT_EQ(each.id, id);
+      settle(each, state);
+    }
+  }
+  Shown show(const std::string& id) {
+    Result<std::optional<Shown>> shown = store_->show(id);
+    EXPECT_TRUE(shown && *shown) << id;
+    return shown && *shown ? std::move(**shown) : Shown();
+  }
+  bool is_there(const std::string& id) { return store_->show(id)->has_value(); }
+
+  TempFolder folder_;
+  std::string path_ = folder_.file("queue.db");
+  test::ManualClock clock_;
+  Bounds bounds_;
+  std::unique_ptr<Store> store_;
+};
+
+}  // namespace egret::queue
