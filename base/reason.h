@@ -46,6 +46,7 @@ namespace egret {
   X(credentials_missing, 407, "http_request_denied", "Sender credentials are required")            \
   X(credentials_wrong, 407, "http_request_denied", "The sender's credentials are wrong")           \
   X(in_flight_limit, 429, "connection_limit_reached", "Too many requests to this host at once")    \
+  X(rate_limited, 429, "http_request_denied", "Too many requests to this host in a time")          \
   X(redirect_downgrade, 403, "http_request_denied", "The redirect leads from https to http")       \
   /* 502: the destination or the way to it */                                                      \
   X(name_not_found, 502, "dns_error", "The host name does not exist")                              \
@@ -78,6 +79,7 @@ namespace egret {
   X(out_of_resources, 503, "proxy_internal_error", "Egret is out of a resource")                   \
   X(memory_limit, 503, "proxy_internal_error", "No buffer memory is left for another request")     \
   X(draining, 503, "proxy_internal_response", "Egret is shutting down")                            \
+  X(breaker_open, 503, "destination_unavailable", "The destination has failed too often")          \
   X(queue_full, 503, "proxy_internal_error", "The queue is full")                                  \
   X(queue_unavailable, 503, "proxy_internal_error", "The queue cannot keep the request")           \
   /* 504: time */                                                                                  \

@@ -99,6 +99,23 @@ std::optional<uint64_t> parse_byte_rate(std::string_view text, std::string& why)
   return parse_size(text.substr(0, text.size() - suffix.size()), why);
 }
 
+std::optional<Duration> parse_rate(std::string_view text, std::string& why) {
+  if (text == "none") return Duration::zero();
+  Duration time = std::chrono::seconds(1);
+  std::string_view number = text.substr(0, text.find('/'));
+  if (text.ends_with("/min")) {
+    time = std::chrono::minutes(1);
+  } else if (!text.ends_with("/s")) {
+    number = {};
+  }
+  const std::optional<uint64_t> count = text::parse_decimal(number, 1'000'000);
+  const bool good = count && *count > 0 && !number.starts_with('0') &&
+                    number.size() + (time == std::chrono::minutes(1) ? 4 : 2) == text.size();
+  if (good) return time / static_cast<int64_t>(*count);
+  why = in_quotes(text) + " is not a rate; write 100/s, 20/min or none";
+  return std::nullopt;
+}
+
 std::optional<uint64_t> parse_count(std::string_view text, std::string& why) {
   const bool padded = text.size() > 1 && text.front() == '0';
   const auto value = text::parse_decimal(text);

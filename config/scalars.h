@@ -24,6 +24,8 @@ std::optional<uint64_t> parse_count(std::string_view text, std::string& why);
 
 // "100B/s": bytes a second.
 std::optional<uint64_t> parse_byte_rate(std::string_view text, std::string& why);
+// "100/s", "20/min", "none": the time between two; zero for none. At most a million a second.
+std::optional<Duration> parse_rate(std::string_view text, std::string& why);
 // "443": digits only, no leading zero; 0 to 65535.
 std::optional<uint16_t> parse_port(std::string_view text);
 // "443" or "8000-8999", from 1 to 65535.

@@ -136,6 +136,13 @@ constexpr std::array kKeys = std::to_array<std::string_view>({
     "defaults.retry.backoff.factor",
     "defaults.retry.backoff.max",
     "defaults.retry.backoff.jitter",
+    "defaults.rate",
+    "defaults.rate.per_host",
+    "defaults.rate.burst",
+    "defaults.breaker",
+    "defaults.breaker.failures",
+    "defaults.breaker.window",
+    "defaults.breaker.cooldown",
     "defaults.delivery",
     "defaults.delivery.mode",
     "defaults.delivery.schedule",
@@ -198,8 +205,9 @@ std::vector<std::string_view> keys_of(std::string_view path) {
 }
 
 bool may_be_none(std::string_view key, std::string_view path) {
-  static constexpr std::array kNoneAllowed = std::to_array<std::string_view>(
-      {"defaults.tls.crl", "defaults.tls.client_certificate", "defaults.via", "defaults.source"});
+  static constexpr std::array kNoneAllowed =
+      std::to_array<std::string_view>({"defaults.tls.crl", "defaults.tls.client_certificate",
+                                       "defaults.via", "defaults.source", "defaults.breaker"});
   const std::string other = as_defaults(path);
   const std::string whole = (other.empty() ? std::string(path) : other) + "." + std::string(key);
   return std::find(kNoneAllowed.begin(), kNoneAllowed.end(), whole) != kNoneAllowed.end();

@@ -69,6 +69,8 @@ KeepPlan plan_keeping(DeliveryMode mode, const Preferences& preferences) {
 bool may_be_kept(Reason reason) {
   switch (reason) {
     case Reason::in_flight_limit:
+    case Reason::breaker_open:
+    case Reason::rate_limited:
       return true;
     case Reason::name_not_found:
     case Reason::name_has_no_address:
@@ -83,6 +85,8 @@ bool may_be_kept(Reason reason) {
 bool is_no_attempt(Reason reason) {
   switch (reason) {
     case Reason::in_flight_limit:
+    case Reason::breaker_open:
+    case Reason::rate_limited:
     case Reason::memory_limit:
     case Reason::out_of_resources:
     case Reason::draining:

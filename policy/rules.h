@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "policy/address_registry.h"
+#include "policy/breaker.h"
 #include "policy/delivery.h"
 #include "policy/redirect.h"
 #include "policy/retry.h"
@@ -140,6 +141,8 @@ struct Rule {
   StatusSet success{{{200, 299}}};
   Retry retry;
   Delivery delivery;
+  Breaker breaker;
+  Rate rate;
   bool operator==(const Rule&) const = default;
 };
 

@@ -139,7 +139,10 @@ async::Task<void> Dispatcher::attempt(queue::Claimed claimed, queue::Settled& se
 void Dispatcher::judge(const queue::Claimed& claimed, const KeptRequest& kept,
                        queue::Settled& settled) {
   const Record& record = kept.record;
-  if (record.failure && policy::is_no_attempt(record.failure->reason)) return;
+  if (record.failure && policy::is_no_attempt(record.failure->reason)) {
+    settled.due = services_.clock.wall() + std::max(kPause, record.retry_after);
+    return;
+  }
   const policy::Rule& rule = kept.rule != nullptr ? *kept.rule : services_.policy->judge.defaults();
   policy::Delivered delivered{.status = record.failure ? 0 : record.status,
                               .successful = record.successful,

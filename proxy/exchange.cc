@@ -127,12 +127,14 @@ uint32_t Exchange::most_attempts() const {
 // As far as it goes without waiting; nothing when the name must be asked for.
 std::optional<Result<>> Exchange::reach_now() {
   const policy::Url& url = admission_.url;
-  const uint32_t most = admission_.rule->limits.in_flight_per_host;
-  if (!slot_.granted()) slot_ = services_.in_flight.enter(url.scheme, url.host, url.port, most);
   if (!slot_.granted()) {
-    return Result<>(
-        Unexpected(Reason::in_flight_limit, std::to_string(most) + " requests to " + url.host.text +
-                                                " are under way (limits.in_flight_per_host)."));
+    const TimePoint now = async::Scheduler::current().now();
+    std::optional<Destinations::Refused> refused =
+        services_.destinations.enter(url, *admission_.rule, now, slot_);
+    if (refused) {
+      record_.retry_after = refused->retry_after;
+      return Result<>(Unexpected(std::move(refused->failure)));
+    }
   }
   std::optional<Result<policy::PermittedAddresses>> located =
       locate_now(services_, *policy_, {*admission_.rule, url.host, url.port});
@@ -205,6 +207,13 @@ async::Task<After> Exchange::answer_failure() {
   co_return finish(After::keep);
 }
 
+// What the exchange says of where its request is now.
+void Exchange::note_health(std::optional<Reason> failure) {
+  const int status = answer_.head.status;
+  if (!failure && status == 0 && !record_.tunnel) return;
+  slot_.note(policy::health_of(failure, status), async::Scheduler::current().now());
+}
+
 bool Exchange::content_is_sent() const { return upload_done_; }
 
 Pace Exchange::pace() const {
@@ -213,6 +222,7 @@ Pace Exchange::pace() const {
 }
 
 After Exchange::finish(After after) {
+  note_health(record_.failure ? std::optional(record_.failure->reason) : std::nullopt);
   proxy::finish(record_, async::Scheduler::current().now(), policy_->settings->log.format,
                 services_.access_log, services_.metrics);
   if (sender_.kept != nullptr) {

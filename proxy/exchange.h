@@ -40,6 +40,7 @@ class Exchange {
   Result<> set_out(policy::PermittedAddresses addresses);
   async::Task<After> answer_failure();
   After finish(After after);
+  void note_health(std::optional<Reason> failure);
 
   // exchange_again.cc: redirects and retries.
   async::Task<Result<>> persist(Result<> reached);
@@ -125,7 +126,7 @@ class Exchange {
   Admission admission_;  // of where the request goes now
   policy::KeepPlan plan_;
   const policy::Rule* asked_ = nullptr;
-  InFlight::Slot slot_;
+  Destinations::Slot slot_;
   std::optional<Route> route_;             // nothing: not looked up yet
   Buffer whole_;                           // content that did not come with the head
   bool gathered_ = false;                  // into whole_

@@ -96,6 +96,7 @@ Result<bool> Exchange::follow() {
   if (!hop) return Unexpected(std::move(hop.error()));
   if (!*hop) return false;
   ++record_.redirects;
+  note_health(std::nullopt);
   leave_answer();  // while its route and its rule are still those of the connection
   Result<> gone_on = go_on_to(std::move(**hop));
   if (!gone_on) return Unexpected(std::move(gone_on.error()));
@@ -129,7 +130,7 @@ Result<> Exchange::go_on_to(policy::Hop hop) {
   hop.url.port = verdict.port;
   admission_.url = std::move(hop.url);
   admission_.rule = verdict.rule;
-  slot_ = InFlight::Slot();
+  slot_ = Destinations::Slot();
   record_.address.reset();
   route_.reset();
   avoid_.reset();

@@ -89,9 +89,10 @@ async::Task<Result<>> Exchange::try_then_keep(Result<> reached) {
     const bool unwanted = status == 410 || (word != nullptr && policy::says_unwanted(word->value));
     if (asked().success.contains(status) || unwanted) co_return outcome;
   }
+  note_health(outcome ? std::nullopt : std::optional(outcome.error().reason));
   leave_answer();
   admission_ = std::move(first);
-  slot_ = InFlight::Slot();
+  slot_ = Destinations::Slot();
   sensitive_.clear();
   const double dice = roll(services_.dice);
   const Duration wait = policy::wait_of_schedule(asked().delivery, 0, dice).value_or(kAtOnce);

@@ -182,6 +182,10 @@ void print_process(Page& page, const ProcessMetrics& process) {
               "Bytes of buffer_memory that workers have set aside, lent or not.",
               process.buffer_memory_reserved);
   page.single("egret_draining", "gauge", "1 while Egret shuts down.", process.draining ? 1 : 0);
+  page.single("egret_breakers_open", "gauge", "Destinations that are left alone.",
+              process.breakers_open);
+  page.single("egret_breakers_opened_total", "counter",
+              "Times that a destination had failed too often.", process.breakers_opened);
   page.family("egret_reloads_total", "counter", "Configurations offered by SIGHUP.");
   page.sample("egret_reloads_total", R"(result="applied")", process.reloads_applied);
   page.sample("egret_reloads_total", R"(result="refused")", process.reloads_refused);

@@ -107,6 +107,8 @@ struct ProcessMetrics {
   uint64_t buffer_memory_reserved = 0;  // set aside by workers, bytes
   bool draining = false;
   uint32_t workers = 0;
+  uint64_t breakers_open = 0;
+  uint64_t breakers_opened = 0;
   struct QueueState {
     queue::Stats stats;
     queue::Counts counts;

@@ -39,6 +39,7 @@ struct Record {
   int redirects = 0;        // followed
   std::string webhook_id;   // of a request that was signed or kept
   std::string delivery;     // id in the queue: of a request that was kept
+  Duration retry_after{};   // of a refusal that passes by itself; zero: not known
   bool successful = false;  // the answer's status is in the rule's `success`
   bool truncated = false;   // more content came than limits.response_body lets through
   int status = 0;           // sent to the sender; 0: none

@@ -2,13 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "base/text.h"
 
 namespace egret::proxy {
 namespace {
 
-// Seconds. Short: these conditions pass as soon as others finish.
-constexpr int kRetryAfter = 1;
+// Where nothing more is known: these conditions pass as soon as others finish.
+constexpr Duration kRetryAfter = std::chrono::seconds(1);
 
 void member(std::string& json, std::string_view key, std::string_view value) {
   if (value.empty()) return;
@@ -129,7 +132,9 @@ std::string refusal(const Failure& failure, const Record& record, const ReplyCon
   // Not for a request that the destination may have had already.
   const bool sent = failure.reason == Reason::memory_limit && record.attempts > 0;
   if (reason.status == 429 || (reason.status == 503 && !sent)) {
-    out += fmt::format("Retry-After: {}\r\n", kRetryAfter);
+    const Duration wait = std::max(record.retry_after, kRetryAfter);
+    out +=
+        fmt::format("Retry-After: {}\r\n", std::chrono::ceil<std::chrono::seconds>(wait).count());
   }
   if (record.attempts > 0) out += fmt::format("Egret-Attempts: {}\r\n", record.attempts);
   append_connection(out, context);

@@ -40,7 +40,7 @@ Server::Server(std::shared_ptr<const config::Settings> settings,
       admin_(std::move(admin)),
       shared_{.clock = clock_,
               .labels = labels_,
-              .in_flight = in_flight_,
+              .destinations = destinations_,
               .buffer_memory = buffer_memory_,
               .pseudonym = make_pseudonym(),
               .event = [this](config::LogLevel level, std::string_view message) {
@@ -258,6 +258,8 @@ ProcessMetrics Server::process() const {
                          .buffer_memory_reserved = buffer_memory_.used(),
                          .draining = draining_,
                          .workers = static_cast<uint32_t>(workers_.size())};
+  process.breakers_open = destinations_.open_breakers().size();
+  process.breakers_opened = destinations_.breakers_opened();
   if (queue_) process.queue = {queue_->stats(), queue_->counts(), clock_.wall()};
   return process;
 }

@@ -64,7 +64,7 @@ class Server {
   Log& log_;
   SystemClock clock_;
   Labels labels_;
-  InFlight in_flight_;
+  Destinations destinations_;
   BufferBudget buffer_memory_;
   std::unique_ptr<queue::Queue> queue_;  // null: nothing is kept; outlives the workers
   std::shared_ptr<const config::Settings> settings_;

@@ -8,7 +8,7 @@
 #include "config/settings.h"
 #include "policy/judge.h"
 #include "proxy/buffer.h"
-#include "proxy/in_flight.h"
+#include "proxy/destinations.h"
 #include "proxy/metrics.h"
 #include "proxy/net/connector.h"
 #include "proxy/net/resolver_cache.h"
@@ -54,7 +54,7 @@ struct Services {
   net::Connector& connector;
   UpstreamPool& pool;
   BufferPool& buffers;
-  InFlight& in_flight;  // shared by all workers
+  Destinations& destinations;  // shared by all workers
   Metrics& metrics;
   AccessLog access_log;
   std::string pseudonym;                 // of this process in Via (RFC 9110 7.6.3)

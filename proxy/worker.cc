@@ -63,7 +63,7 @@ class Worker::Inside {
                   .connector = connector_,
                   .pool = pool_,
                   .buffers = buffers_,
-                  .in_flight = shared.in_flight,
+                  .destinations = shared.destinations,
                   .metrics = metrics_,
                   .access_log = {},
                   .pseudonym = shared.pseudonym,

@@ -16,7 +16,7 @@ namespace egret::proxy {
 struct Shared {
   const Clock& clock;
   Labels& labels;
-  InFlight& in_flight;
+  Destinations& destinations;
   BufferBudget& buffer_memory;
   queue::Queue* queue = nullptr;  // null: nothing is kept
   std::string pseudonym;

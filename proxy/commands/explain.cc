@@ -56,6 +56,23 @@ void explain_on_behalf(const policy::Rule& rule, policy::Trace& steps) {
                      fmt::format("followed {}, at most {}; each hop is judged anew", where,
                                  rule.redirects.max)});
   }
+  if (rule.delivery.mode != policy::DeliveryMode::sync) {
+    using Mode = policy::DeliveryMode;
+    const std::string_view when = rule.delivery.mode == Mode::async ? "at once"
+                                  : rule.delivery.mode == Mode::on_request
+                                      ? "when the sender prefers it"
+                                      : "when it could not be delivered";
+    steps.push_back({"queue", "ok",
+                     fmt::format("kept {}, answered with 202; at most {} attempts", when,
+                                 rule.delivery.schedule.size() + 1)});
+  }
+  if (rule.rate.every > Duration::zero()) {
+    steps.push_back(
+        {"rate", "ok",
+         fmt::format("one each {} ms, {} at once",
+                     std::chrono::ceil<std::chrono::milliseconds>(rule.rate.every).count(),
+                     rule.rate.burst)});
+  }
   if (rule.retry.attempts > 1) {
     steps.push_back({"retry", "ok", fmt::format("at most {} attempts", rule.retry.attempts)});
   }

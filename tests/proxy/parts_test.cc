@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "proxy/buffer.h"
-#include "proxy/in_flight.h"
+#include "proxy/destinations.h"
 #include "proxy/upstream_pool.h"
 #include "tests/support/fakes.h"
 #include "tests/support/manual_loop.h"
@@ -127,54 +127,109 @@ TEST_F(UpstreamPoolTest, ForgetsEverythingAtOnce) {
   EXPECT_EQ(pool.size(), 0U) << "the sweep goes on after it";
 }
 
-policy::Host host(std::string_view name) {
-  policy::Host host;
-  host.text = name;
-  return host;
+policy::Url url(std::string_view text) { return *policy::parse_url(text); }
+
+policy::Rule limited(uint32_t most) {
+  policy::Rule rule;
+  rule.limits.in_flight_per_host = most;
+  return rule;
 }
 
-TEST(InFlight, GrantsSoManyPlacesADestination) {
-  InFlight table;
-  const auto enter = [&](std::string_view name, uint16_t port) {
-    return table.enter(policy::Scheme::http, host(name), port, 2);
-  };
-  InFlight::Slot first = enter("a", 80);
-  InFlight::Slot second = enter("a", 80);
+std::optional<Reason> refused(Destinations& table, std::string_view text, const policy::Rule& rule,
+                              TimePoint now = TimePoint(), Destinations::Slot* keep = nullptr) {
+  Destinations::Slot slot;
+  const auto why = table.enter(url(text), rule, now, slot);
+  if (keep != nullptr) *keep = std::move(slot);
+  if (!why) return std::nullopt;
+  return why->failure.reason;
+}
+
+TEST(Destinations, GrantSoManyPlacesEach) {
+  Destinations table;
+  const policy::Rule two = limited(2);
+  Destinations::Slot first;
+  Destinations::Slot second;
+  EXPECT_EQ(refused(table, "http://a/", two, {}, &first), std::nullopt);
+  EXPECT_EQ(refused(table, "http://a/", two, {}, &second), std::nullopt);
   EXPECT_TRUE(first.granted() && second.granted());
-  EXPECT_FALSE(enter("a", 80).granted());
-  EXPECT_FALSE(enter("a", 80).granted()) << "a refusal takes no place";
-  EXPECT_TRUE(enter("a", 443).granted());
-  EXPECT_TRUE(enter("b", 80).granted());
-  EXPECT_TRUE(table.enter(policy::Scheme::https, host("a"), 80, 2).granted());
+  EXPECT_EQ(refused(table, "http://a/", two), Reason::in_flight_limit);
+  EXPECT_EQ(refused(table, "http://a/", two), Reason::in_flight_limit) << "it takes no place";
+  EXPECT_EQ(refused(table, "http://a:443/", two), std::nullopt);
+  EXPECT_EQ(refused(table, "http://b/", two), std::nullopt);
+  EXPECT_EQ(refused(table, "https://a:80/", two), std::nullopt);
 
-  InFlight::Slot moved = std::move(first);
-  EXPECT_FALSE(enter("a", 80).granted()) << "moved, not given back";
-  moved = InFlight::Slot();
-  EXPECT_TRUE(enter("a", 80).granted());
+  Destinations::Slot moved = std::move(first);
+  EXPECT_EQ(refused(table, "http://a/", two), Reason::in_flight_limit) << "moved, not given back";
+  moved = Destinations::Slot();
+  EXPECT_EQ(refused(table, "http://a/", two), std::nullopt);
 }
 
-TEST(InFlight, KeepsNoEntryForADestinationAtRest) {
-  InFlight table;
+TEST(Destinations, KeepNoEntryForOneAtRest) {
+  Destinations table;
   {
-    const InFlight::Slot slot = table.enter(policy::Scheme::http, host("a"), 80, 1);
-    EXPECT_EQ(table.destinations(), 1U);
+    Destinations::Slot slot;
+    EXPECT_EQ(refused(table, "http://a/", limited(1), {}, &slot), std::nullopt);
+    EXPECT_EQ(table.size(), 1U);
   }
-  EXPECT_EQ(table.destinations(), 0U);
-  EXPECT_FALSE(table.enter(policy::Scheme::http, host("a"), 80, 0).granted());
-  EXPECT_EQ(table.destinations(), 0U);
+  EXPECT_EQ(table.size(), 0U);
 }
 
-TEST(InFlight, NeverGrantsMoreOverAllThreads) {
+TEST(Destinations, OpenABreakerAndCloseItForTheOperator) {
+  Destinations table;
+  policy::Rule rule;
+  rule.breaker = {.failures = 2, .window = 60s, .cooldown = 30s};
+  const TimePoint now{1000h};
+  for (int i = 0; i < 2; ++i) {
+    Destinations::Slot slot;
+    EXPECT_EQ(refused(table, "http://a/", rule, now, &slot), std::nullopt);
+    slot.note(policy::Health::failing, now);
+  }
+  EXPECT_EQ(refused(table, "http://a/", rule, now), Reason::breaker_open);
+  EXPECT_EQ(refused(table, "http://b/", rule, now), std::nullopt);
+  EXPECT_EQ(table.breakers_opened(), 1U);
+  ASSERT_EQ(table.open_breakers().size(), 1U);
+  EXPECT_EQ(table.open_breakers()[0].scheme, "http");
+  EXPECT_EQ(table.open_breakers()[0].host, "a");
+  EXPECT_EQ(table.open_breakers()[0].port, 80);
+  EXPECT_EQ(table.in_flight(), 0U);
+  EXPECT_EQ(table.close_breakers("b"), 0U);
+  EXPECT_EQ(table.close_breakers("a"), 1U);
+  EXPECT_EQ(refused(table, "http://a/", rule, now), std::nullopt);
+}
+
+TEST(Destinations, HoldBackWhatIsOverTheRate) {
+  Destinations table;
+  policy::Rule rule;
+  rule.rate = {.every = 100ms, .burst = 1};
+  const TimePoint now{1000h};
+  EXPECT_EQ(refused(table, "http://a/", rule, now), std::nullopt);
+  EXPECT_EQ(refused(table, "http://a/", rule, now), Reason::rate_limited);
+  EXPECT_EQ(refused(table, "http://a/", rule, now + 100ms), std::nullopt);
+}
+
+TEST(Destinations, ForgetThoseOfWhichThereIsNothingToKnow) {
+  Destinations table;
+  policy::Rule rule;
+  rule.rate = {.every = 1ms, .burst = 1};
+  for (int i = 0; i < 100'000; ++i) {
+    refused(table, "http://host" + std::to_string(i) + "/", rule, TimePoint(i * 1ms));
+  }
+  EXPECT_LT(table.size(), 40'000U);
+}
+
+TEST(Destinations, NeverGrantMoreOverAllThreads) {
   constexpr uint32_t kLimit = 3;
-  InFlight table;
+  Destinations table;
+  const policy::Rule rule = limited(kLimit);
   std::atomic<uint32_t> inside{0};
   std::atomic<uint32_t> most{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
+      const policy::Url there = url("http://a/");
       for (int round = 0; round < 5000; ++round) {
-        const InFlight::Slot slot = table.enter(policy::Scheme::http, host("a"), 80, kLimit);
-        if (!slot.granted()) continue;
+        Destinations::Slot slot;
+        if (table.enter(there, rule, TimePoint(), slot)) continue;
         const uint32_t now = ++inside;
         uint32_t seen = most.load();
         while (seen < now && !most.compare_exchange_weak(seen, now)) {
@@ -185,7 +240,7 @@ TEST(InFlight, NeverGrantsMoreOverAllThreads) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_LE(most.load(), kLimit);
-  EXPECT_EQ(table.destinations(), 0U);
+  EXPECT_EQ(table.size(), 0U);
 }
 
 TEST(Buffers, AreGivenBackAndLentAgain) {

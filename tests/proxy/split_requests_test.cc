@@ -23,7 +23,8 @@ using test::ScriptedPeer;
 
 constexpr const char* kCorpus = EGRET_TEST_DATA "/http1.jsonl";
 constexpr std::string_view kYaml =
-    "defaults: {addresses: {allow: [127.0.0.1/32]}, ports: [1-65535], timeouts: {idle: 2s}}\n";
+    "defaults: {addresses: {allow: [127.0.0.1/32]}, ports: [1-65535], timeouts: {idle: 2s}, "
+    "breaker: none}\n";
 // Where a request goes that is not the case's.
 constexpr std::string_view kAnother = "127.0.0.1:9997";
 constexpr std::string_view kAnotherRequest =

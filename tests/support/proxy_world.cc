@@ -154,7 +154,7 @@ Gateway::Gateway(ManualLoop& on, std::string_view yaml)
                .connector = connector,
                .pool = pool,
                .buffers = buffers,
-               .in_flight = in_flight,
+               .destinations = destination_table,
                .metrics = metrics,
                .access_log = [this](const std::string& line) { lines_.push_back(line); },
                .pseudonym = "egret-test",
@@ -264,7 +264,7 @@ std::string Gateway::still_open() {
     if (count != 0) open.append(what).append(" ").append(std::to_string(count)).append("; ");
   };
   expect_none("buffers", static_cast<int64_t>(buffers.lent()));
-  expect_none("destinations in flight", static_cast<int64_t>(in_flight.destinations()));
+  expect_none("destinations in flight", static_cast<int64_t>(destination_table.in_flight()));
   expect_none("exchanges", metrics.exchanges_open);
   expect_none("tunnels", metrics.tunnels_open);
   expect_none("sessions", static_cast<int64_t>(sessions.size()));

@@ -118,7 +118,7 @@ class Gateway {
   proxy::Metrics metrics;
   proxy::BufferBudget buffer_memory;
   proxy::BufferPool buffers{buffer_memory};
-  proxy::InFlight in_flight;
+  proxy::Destinations destination_table;
   proxy::UpstreamPool pool;
   proxy::Services services;
   proxy::Sessions sessions;
