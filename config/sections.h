@@ -34,8 +34,8 @@ void read_policy(const Mapping& mapping, policy::Rule& rule, SecretSource& secre
 // Of those headers, sign, redirects, success and retry.
 void read_outgoing(const Mapping& mapping, const std::vector<policy::SigningKey>& keys,
                    policy::Rule& rule, SecretSource& secrets);
-// Of those breaker and rate.
-void read_isolation(const Mapping& mapping, policy::Rule& rule);
+// Of those breaker, rate and disable. `root`: where a queue is asked for.
+void read_isolation(const Mapping& root, const Mapping& mapping, policy::Rule& rule);
 // Of those delivery. `root`: where a queue is asked for.
 void read_delivery(const Mapping& root, const Mapping& mapping, policy::Delivery& delivery);
 // Of those tls, via and source.

@@ -113,8 +113,9 @@ Next after_attempt(const Delivery& rule, const Delivered& attempt, uint32_t trie
 }
 
 bool says_unwanted(std::string_view value) {
-  return text::equals_ignore_case(value, "abort-message") ||
-         text::equals_ignore_case(value, "disable");
+  return text::equals_ignore_case(value, "abort-message") || says_disable(value);
 }
+
+bool says_disable(std::string_view value) { return text::equals_ignore_case(value, "disable"); }
 
 }  // namespace egret::policy

@@ -40,6 +40,13 @@ struct Delivery {
   bool operator==(const Delivery&) const = default;
 };
 
+// When a host is switched off: what waits for it becomes dead, until the operator switches it on.
+struct Disable {
+  bool on_410 = true;                           // RFC 9110 15.5.11
+  Duration after = std::chrono::hours(24 * 5);  // of failures only; max: never
+  bool operator==(const Disable&) const = default;
+};
+
 // What a sender prefers, of what Egret knows (RFC 7240 4.1, 4.3).
 struct Preferences {
   bool respond_async = false;
@@ -91,7 +98,8 @@ Next after_attempt(const Delivery& rule, const Delivered& attempt, uint32_t trie
 // The wait before an attempt that follows `tries` failed ones; nothing when there is none.
 std::optional<Duration> wait_of_schedule(const Delivery& rule, uint32_t tries, double dice);
 
-// `webhook-delivery` of an answer: abort-message or disable.
+// `webhook-delivery` of an answer: abort-message or disable; the second is for the whole host.
 bool says_unwanted(std::string_view value);
+bool says_disable(std::string_view value);
 
 }  // namespace egret::policy

@@ -142,6 +142,7 @@ struct Rule {
   Retry retry;
   Delivery delivery;
   Breaker breaker;
+  Disable disable;
   Rate rate;
   bool operator==(const Rule&) const = default;
 };

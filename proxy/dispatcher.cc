@@ -156,6 +156,10 @@ void Dispatcher::judge(const queue::Claimed& claimed, const KeptRequest& kept,
                   : next.what == What::dead    ? queue::State::dead
                                                : queue::State::queued;
   settled.due = services_.clock.wall() + next.wait;
+  if (rule.disable.after != Duration::max()) settled.disable_after = rule.disable.after;
+  if (!delivered.successful && kept.disable)
+    settled.disable_why = "it says webhook-delivery: disable";
+  if (delivered.status == 410 && rule.disable.on_410) settled.disable_why = "it answers 410 Gone";
   settled.well = next.what == What::delivered;
   queue::Attempt attempt{.began = record.wall,
                          .resolve_ms = milliseconds(record.resolve),

@@ -217,6 +217,7 @@ void Exchange::note_answer() {
   }
   const http::Field* word = answer_.head.fields.find("webhook-delivery");
   sender_.kept->unwanted = word != nullptr && policy::says_unwanted(word->value);
+  sender_.kept->disable = word != nullptr && policy::says_disable(word->value);
 }
 
 }  // namespace egret::proxy

@@ -40,6 +40,7 @@ class Server {
   // Where it listens, for the start-up message and for tests that ask for port 0.
   [[nodiscard]] std::vector<std::string> addresses() const;
   [[nodiscard]] const Labels& labels() const { return labels_; }
+  [[nodiscard]] Destinations& destinations() { return destinations_; }
   // Null: nothing is kept.
   [[nodiscard]] queue::Queue* queue() const { return queue_.get(); }
 

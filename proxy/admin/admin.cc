@@ -179,6 +179,12 @@ class Admin::Inside {
         return replay_delivery(client, std::move(id));
       case What::cancel:
         return cancel_delivery(client, std::move(id));
+      case What::endpoints:
+        return list_endpoints(client, &gateway_.destinations());
+      case What::enable:
+        return enable_endpoint(client, &gateway_.destinations(), std::move(id));
+      case What::disable:
+        return disable_endpoint(client, std::move(id));
       default:
         return replay_deliveries(client, std::move(query));
     }

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "config/settings.h"
 #include "proxy/async/loop.h"
+#include "proxy/destinations.h"
 #include "proxy/metrics.h"
 #include "proxy/net/listener.h"
 #include "proxy/queue/queue.h"
@@ -24,7 +25,8 @@ class Gateway {
   virtual void collect(std::function<void(proxy::Metrics)> take) = 0;
   [[nodiscard]] virtual proxy::ProcessMetrics process() const = 0;
   [[nodiscard]] virtual const proxy::Labels& labels() const = 0;
-  // Null: nothing is kept. Outlives the admin listener.
+  // Outlive the admin listener. No queue: nothing is kept.
+  [[nodiscard]] virtual proxy::Destinations& destinations() = 0;
   [[nodiscard]] virtual queue::Queue* queue() const = 0;
   // Those in force.
   [[nodiscard]] virtual std::shared_ptr<const config::Settings> settings() const = 0;

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "proxy/admin/response.h"
+#include "proxy/destinations.h"
 #include "proxy/queue/client.h"
 
 namespace egret::admin {
@@ -17,5 +18,11 @@ async::Task<Response> replay_delivery(queue::Client* client, std::string id);
 async::Task<Response> cancel_delivery(queue::Client* client, std::string id);
 // Those that a filter finds, the dead ones unless it says otherwise.
 async::Task<Response> replay_deliveries(queue::Client* client, std::string query);
+
+// /v1/endpoints…: hosts that fail or are switched off, and open breakers.
+async::Task<Response> list_endpoints(queue::Client* client, proxy::Destinations* destinations);
+async::Task<Response> enable_endpoint(queue::Client* client, proxy::Destinations* destinations,
+                                      std::string host);
+async::Task<Response> disable_endpoint(queue::Client* client, std::string host);
 
 }  // namespace egret::admin

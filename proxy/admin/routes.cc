@@ -21,6 +21,9 @@ constexpr std::array kRoutes = std::to_array<Route>({
     {"GET", "/v1/deliveries/{id}/content", What::delivery_content, Access::secrets},
     {"POST", "/v1/deliveries/{id}/replay", What::replay, Access::changes},
     {"POST", "/v1/deliveries/{id}/cancel", What::cancel, Access::changes},
+    {"GET", "/v1/endpoints", What::endpoints, Access::operators},
+    {"POST", "/v1/endpoints/{host}/enable", What::enable, Access::changes},
+    {"POST", "/v1/endpoints/{host}/disable", What::disable, Access::changes},
 });
 
 // The parameter of `path` when it is of the form `pattern`; empty when that has none.

@@ -27,7 +27,10 @@ enum class What : uint8_t {
   delivery_content,
   replay_many,
   replay,
-  cancel
+  cancel,
+  endpoints,
+  enable,
+  disable
 };
 
 // What the admin listener answers. GET is HEAD too.

@@ -104,4 +104,43 @@ async::Task<Result<std::optional<State>>> Client::cancel(std::string id) {
   return ask<std::optional<State>>(std::move(work));
 }
 
+async::Task<Result<std::vector<Endpoint>>> Client::endpoints() {
+  std::function<Result<std::vector<Endpoint>>(Store&)> work = [](Store& store) {
+    return store.endpoints();
+  };
+  return ask<std::vector<Endpoint>>(std::move(work));
+}
+
+async::Task<Result<bool>> Client::disable(std::string host, std::string why) {
+  std::function<Result<bool>(Store&)> work = [&queue = queue_, host = std::move(host),
+                                              why = std::move(why)](Store& store) {
+    return store.disable(host, why, queue.now());
+  };
+  return ask<bool>(std::move(work));
+}
+
+async::Task<Result<bool>> Client::enable(std::string host) {
+  std::function<Result<bool>(Store&)> work = [&queue = queue_,
+                                              host = std::move(host)](Store& store) {
+    return store.enable(host, queue.now());
+  };
+  return ask<bool>(std::move(work));
+}
+
+async::Task<Result<std::optional<std::string>>> Client::recall(std::string name) {
+  std::function<Result<std::optional<std::string>>(Store&)> work =
+      [&queue = queue_, name = std::move(name)](Store& store) {
+        return store.recall(name, queue.now());
+      };
+  return ask<std::optional<std::string>>(std::move(work));
+}
+
+async::Task<Result<>> Client::remember(std::string name, std::string value, WallTime until) {
+  std::function<Result<>(Store&)> work = [name = std::move(name), value = std::move(value),
+                                          until](Store& store) {
+    return store.remember(name, value, until);
+  };
+  return ask<Unit>(std::move(work));
+}
+
 }  // namespace egret::queue

@@ -30,6 +30,12 @@ class Client {
   async::Task<Result<Replayed>> replay_page(Filter filter);
   async::Task<Result<std::optional<State>>> cancel(std::string id);
 
+  async::Task<Result<std::vector<Endpoint>>> endpoints();
+  async::Task<Result<bool>> disable(std::string host, std::string why);
+  async::Task<Result<bool>> enable(std::string host);
+  async::Task<Result<std::optional<std::string>>> recall(std::string name);
+  async::Task<Result<>> remember(std::string name, std::string value, WallTime until);
+
   [[nodiscard]] Queue& queue() { return queue_; }
   [[nodiscard]] const std::shared_ptr<async::Mailbox>& mailbox() const { return mailbox_; }
 

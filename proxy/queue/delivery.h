@@ -46,6 +46,7 @@ struct Accepted {
   std::string id;
   bool known = false;    // by its Idempotency-Key: nothing new was stored
   bool differs = false;  // known, but it stands for another request: refuse it
+  bool dead = false;     // kept, but its host is switched off
 };
 
 // A delivery that is due, lent to the dispatcher until it is settled.
@@ -83,6 +84,18 @@ struct Settled {
   // Nothing: it was not tried, and is given back as it was.
   std::optional<Attempt> attempt = {};
   bool well = false;  // its destination answered as it should: the lane may widen
+  // Its host is to be switched off: now, for this reason; or when it has failed for so long.
+  std::string disable_why = {};
+  std::optional<Duration> disable_after = {};
+};
+
+// A host that fails, or that was switched off: nothing is delivered there then, and what waits for
+// it becomes dead, to be replayed once it is switched on.
+struct Endpoint {
+  std::string host;
+  std::optional<WallTime> failing_since;  // nothing has succeeded since then
+  std::optional<WallTime> disabled;       // since then
+  std::string why;                        // it was disabled
 };
 
 // Which deliveries, newest first.
@@ -135,6 +148,7 @@ struct Stats {
   uint64_t delivered = 0;          // kept
   uint64_t dead = 0;               // kept
   uint64_t cancelled = 0;          // kept
+  uint64_t disabled = 0;           // hosts
   uint64_t bytes = 0;              // of the heads and contents of all that are kept
   std::optional<WallTime> oldest;  // acceptance of the oldest that is queued or running
 };

@@ -162,6 +162,11 @@ Result<Stats> SqliteStore::stats() {
   if (!there) return Unexpected(there.error());
   if (*there) stats.oldest = row.time(0);
   row.reset();
+  Statement& disabled = pages_.disabled.bind();
+  const Result<bool> counted = disabled.step();
+  if (!counted) return Unexpected(counted.error());
+  stats.disabled = static_cast<uint64_t>(disabled.number(0));
+  disabled.reset();
   return stats;
 }
 
@@ -191,7 +196,11 @@ Result<int> SqliteStore::forget(State state, WallTime before, int most) {
 }
 
 Result<bool> SqliteStore::sweep(const Bounds& bounds, WallTime now) {
-  bool more = false;
+  const Result<> expired = endpoints_.expire.bind(now).run();
+  if (!expired) return Unexpected(expired.error());
+  const Result<bool> buried = bury(now);
+  if (!buried) return buried;
+  bool more = *buried;
   for (const State state : {State::delivered, State::cancelled, State::dead}) {
     const Duration kept = state == State::dead ? bounds.dead : bounds.delivered;
     if (kept >= now.time_since_epoch()) continue;  // none: for ever

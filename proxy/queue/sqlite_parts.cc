@@ -6,11 +6,14 @@ namespace egret::queue {
 
 namespace {
 
-// Null while the window is full; else of the lane's first delivery, `now` at the earliest.
+// Null while the window is full or the host switched off; else of the lane's first delivery, `now`
+// at the earliest.
 std::string next_due(std::string_view which) {
   return std::string(
              "UPDATE lanes SET next_due = CASE "
-             "WHEN running >= min(\"window\", width) THEN NULL ELSE ")
+             "WHEN running >= min(\"window\", width) THEN NULL "
+             "WHEN EXISTS (SELECT 1 FROM endpoints WHERE endpoints.host = lanes.host AND disabled "
+             "IS NOT NULL) THEN NULL ELSE ")
       .append(which)
       .append(" END WHERE lane = ?1");
 }
@@ -25,7 +28,7 @@ constexpr std::string_view kFirstOfLane =
 
 LaneStatements::LaneStatements(const Database& database)
     : take(database.prepare(
-          "INSERT INTO lanes (name, width, fifo, kept) VALUES (?1, ?2, ?3, 1) "
+          "INSERT INTO lanes (name, width, fifo, host, kept) VALUES (?1, ?2, ?3, ?4, 1) "
           "ON CONFLICT (name, fifo) DO UPDATE SET width = excluded.width, kept = kept + 1 "
           "RETURNING lane")),
       refresh(database.prepare(next_due(kFirstOfLane))),
@@ -52,8 +55,8 @@ DeliveryStatements::DeliveryStatements(const Database& database)
           "SELECT id, digest FROM deliveries WHERE sender = ?1 AND idempotency_key = ?2")),
       insert(database.prepare(
           "INSERT INTO deliveries (id, webhook_id, lane, fifo, state, due, accepted, sender, rule, "
-          "method, destination, host, size, bytes, idempotency_key, digest) "
-          "VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")),
+          "method, destination, host, size, bytes, idempotency_key, digest, finished) "
+          "VALUES (?1, ?2, ?3, ?4, ?16, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)")),
       insert_content(
           database.prepare("INSERT INTO contents (number, head, body) VALUES (?1, ?2, ?3)")),
       due_of_lane(database.prepare(
@@ -68,7 +71,7 @@ DeliveryStatements::DeliveryStatements(const Database& database)
       lend(database.prepare("UPDATE deliveries SET state = 1 WHERE number = ?1")),
       settle(database.prepare(
           "UPDATE deliveries SET state = ?2, due = ?3, finished = ?4, tries = tries + ?5, "
-          "attempts = attempts + ?5 WHERE number = ?1 AND state = 1 RETURNING attempts")),
+          "attempts = attempts + ?5 WHERE number = ?1 AND state = 1 RETURNING attempts, host")),
       insert_attempt(
           database.prepare("INSERT INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
                            "?11, ?12, ?13)")) {}
@@ -86,6 +89,7 @@ std::string listed(std::string_view rest) { return std::string(kListed).append(r
 PageStatements::PageStatements(const Database& database)
     : totals(database.prepare(
           "SELECT queued, running, delivered, dead, cancelled, bytes FROM totals")),
+      disabled(database.prepare("SELECT count(*) FROM endpoints WHERE disabled IS NOT NULL")),
       oldest(database.prepare("SELECT accepted FROM deliveries WHERE state IN (0, 1) "
                               "ORDER BY number LIMIT 1")),
       // A bounded stretch of numbers: a filter that fits nothing does not hold up who waits.
@@ -104,5 +108,39 @@ PageStatements::PageStatements(const Database& database)
       forget(database.prepare("DELETE FROM deliveries WHERE number = ?1")),
       forget_content(database.prepare("DELETE FROM contents WHERE number = ?1")),
       forget_attempts(database.prepare("DELETE FROM attempts WHERE delivery = ?1")) {}
+
+namespace {
+
+// In this order: few are switched off.
+std::string to_bury_of(std::string_view which) {
+  return std::string(
+             "SELECT number, deliveries.lane FROM endpoints CROSS JOIN lanes USING (host) "
+             "CROSS JOIN deliveries ON deliveries.lane = lanes.lane "
+             "WHERE endpoints.disabled IS NOT NULL AND deliveries.")
+      .append(which)
+      .append(" LIMIT ?1");
+}
+
+}  // namespace
+
+EndpointStatements::EndpointStatements(const Database& database)
+    : find(database.prepare("SELECT failing_since, disabled FROM endpoints WHERE host = ?1")),
+      all(database.prepare(
+          "SELECT host, failing_since, disabled, why FROM endpoints ORDER BY host")),
+      fails(database.prepare("INSERT INTO endpoints (host, failing_since) VALUES (?1, ?2) "
+                             "ON CONFLICT (host) DO NOTHING")),
+      forget(database.prepare("DELETE FROM endpoints WHERE host = ?1 AND disabled IS NULL")),
+      disable(database.prepare("INSERT INTO endpoints (host, disabled, why) VALUES (?1, ?2, ?3) "
+                               "ON CONFLICT (host) DO UPDATE SET disabled = ?2, why = ?3")),
+      enable(database.prepare("DELETE FROM endpoints WHERE host = ?1")),
+      lanes(database.prepare("SELECT lane FROM lanes WHERE host = ?1")),
+      to_bury(database.prepare(to_bury_of("fifo = 0 AND deliveries.state = 0"))),
+      to_bury_in_order(database.prepare(
+          to_bury_of("fifo = 1 AND deliveries.state IN (0, 1) AND deliveries.state = 0"))),
+      bury(database.prepare("UPDATE deliveries SET state = 3, finished = ?2 WHERE number = ?1")),
+      recall(database.prepare("SELECT value FROM notes WHERE name = ?1 AND until > ?2")),
+      remember(database.prepare("INSERT INTO notes VALUES (?1, ?2, ?3) ON CONFLICT (name) "
+                                "DO UPDATE SET value = ?2, until = ?3")),
+      expire(database.prepare("DELETE FROM notes WHERE until <= ?1")) {}
 
 }  // namespace egret::queue

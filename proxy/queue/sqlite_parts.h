@@ -17,8 +17,14 @@ struct DeliveryStatements {
 };
 struct PageStatements {
   explicit PageStatements(const Database& database);
-  Statement totals, oldest, list, by_id, attempts, content, requeue, cancel;
+  Statement totals, disabled, oldest, list, by_id, attempts, content, requeue, cancel;
   Statement finished, forget, forget_content, forget_attempts;
+};
+
+struct EndpointStatements {
+  explicit EndpointStatements(const Database& database);
+  Statement find, all, fails, forget, disable, enable, lanes, to_bury, to_bury_in_order, bury;
+  Statement recall, remember, expire;
 };
 
 class SqliteStore final : public Store {
@@ -44,7 +50,18 @@ class SqliteStore final : public Store {
   Result<Stats> stats() override;
   Result<bool> sweep(const Bounds& bounds, WallTime now) override;
 
+  // sqlite_endpoints.cc
+  Result<std::vector<Endpoint>> endpoints() override;
+  Result<bool> disable(const std::string& host, const std::string& why, WallTime now) override;
+  Result<bool> enable(const std::string& host, WallTime now) override;
+  Result<std::optional<std::string>> recall(const std::string& name, WallTime now) override;
+  Result<> remember(const std::string& name, const std::string& value, WallTime until) override;
+
  private:
+  Result<bool> is_disabled(const std::string& host);
+  Result<> note_attempt(const std::string& host, const Settled& settled, WallTime now);
+  Result<> refresh_lanes_of(const std::string& host, WallTime now);
+  Result<bool> bury(WallTime now);
   Result<> read_totals();
   void count(State state, int64_t change);
   Result<> make_room(uint64_t bytes, uint64_t most);
@@ -63,6 +80,7 @@ class SqliteStore final : public Store {
   LaneStatements lanes_;
   DeliveryStatements deliveries_;
   PageStatements pages_;
+  EndpointStatements endpoints_;
   Stats totals_;  // as the transaction has them
   bool totals_changed_ = false;
   bool totals_lost_ = false;  // they could not be read after a rollback

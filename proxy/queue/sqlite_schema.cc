@@ -19,6 +19,7 @@ constexpr std::array kMigrations = std::to_array<const char*>({R"sql(
 CREATE TABLE lanes (
   lane INTEGER PRIMARY KEY,
   name TEXT NOT NULL,
+  host TEXT NOT NULL,
   width INTEGER NOT NULL,
   fifo INTEGER NOT NULL,
   "window" INTEGER NOT NULL DEFAULT 1,
@@ -27,6 +28,7 @@ CREATE TABLE lanes (
   next_due INTEGER,
   UNIQUE (name, fifo)
 );
+CREATE INDEX lanes_host ON lanes (host);
 CREATE INDEX lanes_ready ON lanes (next_due) WHERE next_due IS NOT NULL;
 CREATE TABLE deliveries (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -78,6 +80,19 @@ CREATE TABLE attempts (
   answer BLOB NOT NULL,
   PRIMARY KEY (delivery, number)
 ) WITHOUT ROWID;
+CREATE TABLE endpoints (
+  host TEXT PRIMARY KEY,
+  failing_since INTEGER,
+  disabled INTEGER,
+  why TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX endpoints_disabled ON endpoints (host) WHERE disabled IS NOT NULL;
+CREATE TABLE notes (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL,
+  until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX notes_until ON notes (until);
 CREATE TABLE totals (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   queued INTEGER NOT NULL,

@@ -19,7 +19,8 @@ SqliteStore::SqliteStore(Database database)
     : database_(std::move(database)),
       lanes_(database_),
       deliveries_(database_),
-      pages_(database_) {}
+      pages_(database_),
+      endpoints_(database_) {}
 
 Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& path, WallTime now) {
   Result<Database> database = Database::open(path, Database::Open::make);
@@ -146,20 +147,26 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
     const Result<> room = make_room(bytes, bounds.max_size);
     if (!room) return Unexpected(room.error());
   }
-  Statement& lane =
-      lanes_.take.bind(delivery.lane, delivery.fifo ? 1U : delivery.width, delivery.fifo ? 1 : 0);
+  const Result<bool> off = is_disabled(delivery.host);
+  if (!off) return Unexpected(off.error());
+  const State state = *off ? State::dead : State::queued;
+  std::optional<WallTime> finished;
+  if (*off) finished = delivery.accepted;
+  Statement& lane = lanes_.take.bind(delivery.lane, delivery.fifo ? 1U : delivery.width,
+                                     delivery.fifo ? 1 : 0, delivery.host);
   const Result<bool> row = lane.step();
   if (!row) return Unexpected(row.error());
   const int64_t number = lane.number(0);
   lane.reset();
   std::optional<std::string_view> key;
   if (!delivery.idempotency_key.empty()) key = delivery.idempotency_key;
-  Result<> stored = deliveries_.insert
-                        .bind(delivery.id, delivery.webhook_id, number, delivery.fifo ? 1 : 0,
-                              delivery.due, delivery.accepted, delivery.sender, delivery.rule,
-                              delivery.method, delivery.destination, delivery.host,
-                              delivery.body.size(), bytes, key, delivery.digest)
-                        .run();
+  Result<> stored =
+      deliveries_.insert
+          .bind(delivery.id, delivery.webhook_id, number, delivery.fifo ? 1 : 0, delivery.due,
+                delivery.accepted, delivery.sender, delivery.rule, delivery.method,
+                delivery.destination, delivery.host, delivery.body.size(), bytes, key,
+                delivery.digest, number_of(state), finished)
+          .run();
   if (stored) {
     stored =
         deliveries_.insert_content.bind(database_.last_row(), delivery.head, Blob{delivery.body})
@@ -167,9 +174,9 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
   }
   if (stored) stored = join(number, delivery.accepted);
   if (!stored) return Unexpected(stored.error());
-  count(State::queued, 1);
+  count(state, 1);
   totals_.bytes += bytes;
-  return Accepted{.id = delivery.id};
+  return Accepted{.id = delivery.id, .dead = *off};
 }
 
 // What is kept only to be looked at goes before anything is refused.
@@ -273,6 +280,7 @@ Result<> SqliteStore::settle(const Settled& settled, WallTime now) {
   if (!row) return Unexpected(row.error());
   if (!*row) return {};  // it is not lent (any more): settled already
   const int64_t attempts = move.number(0);
+  const std::string host = move.text(1);
   move.reset();
   if (settled.attempt) {
     const Attempt& attempt = *settled.attempt;
@@ -283,6 +291,8 @@ Result<> SqliteStore::settle(const Settled& settled, WallTime now) {
                   attempt.detail, attempt.address, Blob{attempt.answer})
             .run();
     if (!noted) return noted;
+    const Result<> known = note_attempt(host, settled, now);
+    if (!known) return known;
   }
   // A lane that works takes more at once; one that does not, one at a time.
   const int widen = !settled.attempt ? 0 : settled.well ? 1 : -1;

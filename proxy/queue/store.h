@@ -53,8 +53,17 @@ class Store {
   virtual Result<std::optional<State>> replay(const std::string& id, WallTime now) = 0;
   // A queued one. The state that it had before: of any other, nothing changes.
   virtual Result<std::optional<State>> cancel(const std::string& id, WallTime now) = 0;
+  // Those that fail or are switched off, by name.
+  virtual Result<std::vector<Endpoint>> endpoints() = 0;
+  // False: it was so already. Switching on forgets that it has failed.
+  virtual Result<bool> disable(const std::string& host, const std::string& why, WallTime now) = 0;
+  virtual Result<bool> enable(const std::string& host, WallTime now) = 0;
+  // Small texts that are kept until a time: what endpoints have agreed to.
+  virtual Result<std::optional<std::string>> recall(const std::string& name, WallTime now) = 0;
+  virtual Result<> remember(const std::string& name, const std::string& value, WallTime until) = 0;
   virtual Result<Stats> stats() = 0;
-  // Forgets a bounded number of those whose time is over. True when there may be more.
+  // Forgets a bounded number of those whose time is over, and makes those dead whose host is
+  // switched off. True when there may be more.
   virtual Result<bool> sweep(const Bounds& bounds, WallTime now) = 0;
 };
 

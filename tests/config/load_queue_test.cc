@@ -48,6 +48,37 @@ TEST(Queue, IsNotThereUnlessItIsAskedFor) {
   EXPECT_EQ(must_load("{}")->defaults.delivery.mode, DeliveryMode::sync);
 }
 
+TEST(Isolation, IsRead) {
+  const auto settings = must_load(
+      "queue: {store: \"sqlite:q\"}\n"
+      "defaults:\n"
+      "  delivery: {mode: async}\n"
+      "  breaker: {failures: 3, window: 10s, cooldown: 5s}\n"
+      "  rate: {per_host: 20/min, burst: 4}\n"
+      "  disable: {on_410: false, after: none}\n"
+      "rules:\n"
+      "  - name: a\n"
+      "    match: {hosts: [a.example]}\n"
+      "    breaker: none\n"
+      "    rate: {per_host: none}\n"
+      "  - name: b\n"
+      "    rate: {per_host: 100/s}\n"
+      "    disable: {after: 1d}\n");
+  const policy::Rule& defaults = settings->defaults;
+  EXPECT_EQ(defaults.breaker, (policy::Breaker{3, seconds(10), seconds(5)}));
+  EXPECT_EQ(defaults.rate, (policy::Rate{seconds(3), 4}));
+  EXPECT_EQ(defaults.disable, (policy::Disable{false, Duration::max()}));
+  EXPECT_EQ(settings->rules[0].breaker.failures, 0U);
+  EXPECT_EQ(settings->rules[0].rate.every, Duration::zero());
+  EXPECT_EQ(settings->rules[1].rate.every, std::chrono::milliseconds(10));
+  EXPECT_EQ(settings->rules[1].disable, (policy::Disable{false, hours(24)}));
+  for (const char* wrong :
+       {"0/s", "1", "1/h", "-1/s", "1.5/s", "01/s", "2000000/s", "/s", "1/s/s"}) {
+    const Loaded loaded = load("defaults: {rate: {per_host: " + std::string(wrong) + "}}\n");
+    EXPECT_NE(all_text(loaded).find("per_host"), std::string::npos) << wrong;
+  }
+}
+
 TEST(Queue, MistakesAreSaid) {
   const std::pair<const char*, const char*> all[] = {
       {"queue: {}\n", "a store is needed"},
@@ -65,6 +96,10 @@ TEST(Queue, MistakesAreSaid) {
       {"defaults: {delivery: {mode: later}}\n", "not one of"},
       {"defaults: {delivery: {schedule: [5]}}\n", "schedule"},
       {"defaults: {delivery: {order: fifo}}\n", "not one of"},
+      {"rules: [{name: a, disable: {after: 1d}}]\n", "without a queue"},
+      {"rules: [{name: a, rate: {burst: 5}}]\n", "per_host is none"},
+      {"defaults: {breaker: {failures: 0}}\n", "failures"},
+      {"defaults: {breaker: never}\n", "breaker"},
       {"rules: [{name: a, delivery: {order: host}}]\n", "nothing is kept while mode is sync"},
   };
   for (const auto& [text, wanted] : all) {

@@ -10,6 +10,7 @@ KEEPING = """queue: {store: "sqlite:@FOLDER@/queue.db"}
 defaults:
   addresses: {allow: [127.0.0.1/32]}
   ports: [1-65535]
+  breaker: none
   delivery: {mode: async, schedule: [50ms], jitter: 0%}
 """
 
@@ -102,6 +103,44 @@ class DeliveriesTest(unittest.TestCase):
             self.assertIn("cancelled", self.command(egret, "cancel", name))
             self.assertIn("only what is queued", self.command(egret, "cancel", name, code=1))
             self.assertEqual(self.show(egret, name)["status"], "cancelled")
+
+    def test_a_host_is_switched_off_and_on(self):
+        with support.Egret(KEEPING.replace("50ms", "200ms, 1h")) as egret:
+            self.up = False
+            waiting = self.keep(egret, "/waits")
+            support.wait_until(lambda: self.show(egret, waiting)["attempts"] >= 1)
+            endpoints = json.loads(egret.ask_admin("/v1/endpoints")[2])["endpoints"]
+            self.assertEqual([(each["host"], each["status"]) for each in endpoints], [("127.0.0.1", "failing")])
+            self.assertEqual(egret.ask_admin("/v1/endpoints/127.0.0.1/disable", "POST")[0], 200)
+            endpoints = json.loads(egret.ask_admin("/v1/endpoints")[2])["endpoints"]
+            self.assertEqual([(each["status"], each["why"]) for each in endpoints], [("disabled", "by the operator")])
+            self.assertEqual(egret.total("egret_queue_endpoints_disabled"), 1)
+            later = self.keep(egret, "/later")
+            self.assertEqual(self.show(egret, later)["status"], "dead")
+            self.assertEqual(self.show(egret, later)["attempts"], 0)
+            self.up = True
+            self.assertEqual(json.loads(egret.ask_admin("/v1/endpoints/127.0.0.1/enable", "POST")[2]),
+                             {"status": "enabled", "was_disabled": True, "breakers_closed": 0})
+            self.command(egret, "replay", later)
+            self.ended(egret, later, "delivered")
+            self.assertEqual(json.loads(egret.ask_admin("/v1/endpoints")[2])["endpoints"], [])
+            self.assertEqual(egret.ask_admin("/v1/endpoints/not a host/enable".replace(" ", "%20"), "POST")[0], 400)
+
+    def test_an_open_breaker_is_shown_and_closed(self):
+        text = support.OPEN.replace("ports:", "breaker: {failures: 2, cooldown: 1h}, ports:")
+        with support.Egret(text) as egret:
+            self.up = None
+            with support.Listener(lambda connection: None) as closed:
+                for _ in range(2):
+                    self.assertEqual(support.post(egret, closed.url()).status, 502)
+                answer = support.post(egret, closed.url())
+                self.assertEqual((answer.status, answer.reason), (503, "breaker_open"))
+                self.assertGreater(int(answer["Retry-After"]), 3000)
+                breakers = json.loads(egret.ask_admin("/v1/endpoints")[2])["breakers"]
+                self.assertEqual(breakers, [{"scheme": "http", "host": "127.0.0.1", "port": closed.port}])
+                self.assertEqual(egret.total("egret_breakers_open"), 1)
+                self.assertEqual(json.loads(egret.ask_admin("/v1/endpoints/127.0.0.1/enable", "POST")[2])["breakers_closed"], 1)
+                self.assertEqual(support.post(egret, closed.url()).status, 502)
 
     def test_what_is_wrong_is_said(self):
         with support.Egret(KEEPING) as egret:

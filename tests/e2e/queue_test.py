@@ -15,6 +15,7 @@ ASYNC = """queue: {store: "sqlite:@STORE@"}
 defaults:
   addresses: {allow: [127.0.0.1/32]}
   ports: [1-65535]
+  breaker: none
   delivery: {mode: async, schedule: [200ms, 200ms, 1s, 1s, 1s, 1s, 1s, 1s], jitter: 0%}
 """
 SIX_LINES = "import requests, sys\nr = requests.post(sys.argv[1], data=b'{}')\nprint(r.status_code, r.headers['Egret-Delivery'])\n"

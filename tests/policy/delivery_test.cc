@@ -147,6 +147,8 @@ TEST(Delivery, EndsOrGoesOnByWhatTheDestinationSaid) {
 TEST(Delivery, IsUnwantedByTheWordsOfStandardWebhooks) {
   EXPECT_TRUE(says_unwanted("abort-message"));
   EXPECT_TRUE(says_unwanted("Disable"));
+  EXPECT_TRUE(says_disable("disable"));
+  EXPECT_FALSE(says_disable("abort-message"));
   EXPECT_FALSE(says_unwanted("continue"));
   EXPECT_FALSE(says_unwanted(""));
 }

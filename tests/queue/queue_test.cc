@@ -77,6 +77,13 @@ class FakeStore final : public Store {
   Result<std::optional<State>> cancel(const std::string& /*id*/, WallTime /*now*/) override {
     return std::optional<State>();
   }
+  Result<std::vector<Endpoint>> endpoints() override { return std::vector<Endpoint>(); }
+  Result<bool> disable(const std::string&, const std::string&, WallTime) override { return false; }
+  Result<bool> enable(const std::string&, WallTime) override { return false; }
+  Result<std::optional<std::string>> recall(const std::string&, WallTime) override {
+    return std::optional<std::string>();
+  }
+  Result<> remember(const std::string&, const std::string&, WallTime) override { return {}; }
   Result<Stats> stats() override {
     Stats stats;
     stats.queued = fake_.kept.size();

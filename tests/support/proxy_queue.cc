@@ -51,6 +51,19 @@ class KeepingSandbox::Breakable final : public queue::Store {
   Result<std::optional<queue::State>> cancel(const std::string& id, WallTime now) override {
     return store_->cancel(id, now);
   }
+  Result<std::vector<queue::Endpoint>> endpoints() override { return store_->endpoints(); }
+  Result<bool> disable(const std::string& host, const std::string& why, WallTime now) override {
+    return store_->disable(host, why, now);
+  }
+  Result<bool> enable(const std::string& host, WallTime now) override {
+    return store_->enable(host, now);
+  }
+  Result<std::optional<std::string>> recall(const std::string& name, WallTime now) override {
+    return store_->recall(name, now);
+  }
+  Result<> remember(const std::string& name, const std::string& value, WallTime until) override {
+    return store_->remember(name, value, until);
+  }
   Result<queue::Stats> stats() override { return store_->stats(); }
   Result<bool> sweep(const queue::Bounds& bounds, WallTime now) override {
     return store_->sweep(bounds, now);

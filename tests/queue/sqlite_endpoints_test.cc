@@ -1,0 +1,174 @@
+#include <gtest/gtest.h>
+
+#include "tests/queue/store_fixture.h"
+
+namespace egret::queue {
+namespace {
+
+using namespace std::chrono_literals;
+
+class EndpointsTest : public testing::Test {
+ protected:
+  EndpointsTest() {
+    Result<std::unique_ptr<Store>> opened = open_sqlite_store(folder_.file("q.db"), clock_.wall());
+    EXPECT_TRUE(opened);
+    store_ = std::move(*opened);
+  }
+  WallTime now() { return clock_.wall(); }
+  // Within a transaction, which is kept.
+  template <typename Work>
+  auto in(Work work) {
+    EXPECT_TRUE(store_->begin());
+    auto result = work();
+    EXPECT_TRUE(result);
+    EXPECT_TRUE(store_->commit());
+    return std::move(*result);
+  }
+  Accepted accept(const std::string& id, const std::string& host = "a.example", bool fifo = false) {
+    const NewDelivery delivery{.id = id,
+                               .webhook_id = "msg_" + id,
+                               .sender = "",
+                               .rule = "r",
+                               .method = "POST",
+                               .destination = "https://" + host + ":443/",
+                               .host = host,
+                               .lane = "https://" + host,
+                               .fifo = fifo,
+                               .width = 8,
+                               .idempotency_key = "",
+                               .digest = "",
+                               .head = "POST https://" + host + "/ HTTP/1.1\r\n\r\n",
+                               .body = "x",
+                               .accepted = now(),
+                               .due = now()};
+    return in([&] { return store_->accept(delivery, Bounds()); });
+  }
+  std::vector<Claimed> claim() {
+    return in([&] { return store_->claim(100, UINT64_MAX, now()); });
+  }
+  void settle(const Claimed& claimed, bool well, std::string why = {}) {
+    in([&] {
+      return store_->settle({.number = claimed.number,
+                             .lane = claimed.lane,
+                             .state = well ? State::delivered : State::queued,
+                             .due = now(),
+                             .attempt = Attempt{.began = now(), .status = well ? 200 : 500},
+                             .well = well,
+                             .disable_why = std::move(why),
+                             .disable_after = 120h},
+                            now());
+    });
+  }
+  std::vector<Endpoint> endpoints() {
+    return in([&] { return store_->endpoints(); });
+  }
+  State state_of(const std::string& id) {
+    return in([&] { return store_->show(id); })->delivery.state;
+  }
+  bool sweep() {
+    return in([&] { return store_->sweep(Bounds(), now()); });
+  }
+
+  TempFolder folder_;
+  test::ManualClock clock_;
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(EndpointsTest, OneThatFailsIsKnownUntilItSucceeds) {
+  accept("1");
+  const WallTime first = now();
+  settle(claim().at(0), false);
+  clock_.advance(1h);
+  settle(claim().at(0), false);
+  ASSERT_EQ(endpoints().size(), 1U);
+  EXPECT_EQ(endpoints()[0].host, "a.example");
+  EXPECT_EQ(endpoints()[0].failing_since, first);
+  EXPECT_FALSE(endpoints()[0].disabled);
+  settle(claim().at(0), true);
+  EXPECT_TRUE(endpoints().empty());
+}
+
+TEST_F(EndpointsTest, OneThatHasFailedForTooLongIsSwitchedOff) {
+  accept("1");
+  settle(claim().at(0), false);
+  clock_.advance(119h);
+  settle(claim().at(0), false);
+  EXPECT_FALSE(endpoints().at(0).disabled);
+  clock_.advance(1h);
+  settle(claim().at(0), false);
+  EXPECT_EQ(endpoints().at(0).disabled, now());
+  EXPECT_EQ(endpoints().at(0).why, "nothing has succeeded for 120 h");
+  EXPECT_TRUE(claim().empty());
+}
+
+TEST_F(EndpointsTest, OneThatAsksForItIsSwitchedOffAndNobodyElse) {
+  for (const bool fifo : {false, true}) {
+    accept(fifo ? "f1" : "1", "a.example", fifo);
+    accept(fifo ? "f2" : "2", "a.example", fifo);
+  }
+  accept("other", "b.example");
+  std::vector<Claimed> claimed = claim();
+  ASSERT_EQ(claimed.size(), 3U) << "one of each lane";
+  for (const Claimed& each : claimed) {
+    if (each.id != "other") settle(each, false, "it answers 410 Gone");
+  }
+  EXPECT_EQ(endpoints().at(0).why, "it answers 410 Gone");
+  EXPECT_TRUE(claim().empty());
+  EXPECT_FALSE(sweep());
+  for (const char* id : {"1", "2", "f1", "f2"}) EXPECT_EQ(state_of(id), State::dead) << id;
+  EXPECT_EQ(state_of("other"), State::running);
+  const Accepted later = accept("3");
+  EXPECT_TRUE(later.dead);
+  EXPECT_EQ(state_of("3"), State::dead);
+  const Result<Stats> stats = store_->stats();
+  EXPECT_EQ(stats->dead, 5U);
+  EXPECT_EQ(stats->queued, 1U);
+  EXPECT_EQ(stats->disabled, 1U);
+}
+
+TEST_F(EndpointsTest, TheOperatorSwitchesOffAndOn) {
+  accept("1");
+  EXPECT_TRUE(in([&] { return store_->disable("a.example", "by the operator", now()); }));
+  EXPECT_FALSE(in([&] { return store_->disable("a.example", "again", now()); }));
+  EXPECT_EQ(endpoints().at(0).why, "by the operator");
+  EXPECT_TRUE(claim().empty());
+  EXPECT_TRUE(in([&] { return store_->enable("a.example", now()); }));
+  EXPECT_FALSE(in([&] { return store_->enable("a.example", now()); }));
+  EXPECT_EQ(claim().size(), 1U) << "what was not dead yet goes on";
+  EXPECT_TRUE(endpoints().empty());
+}
+
+TEST_F(EndpointsTest, WhatIsDeadComesBackByReplay) {
+  accept("1");
+  in([&] { return store_->disable("a.example", "by the operator", now()); });
+  sweep();
+  in([&] { return store_->enable("a.example", now()); });
+  EXPECT_TRUE(claim().empty());
+  in([&] { return store_->replay("1", now()); });
+  EXPECT_EQ(claim().size(), 1U);
+}
+
+TEST_F(EndpointsTest, ManyAreBuriedInSteps) {
+  for (int i = 0; i < 1200; ++i) accept(std::to_string(i));
+  in([&] { return store_->disable("a.example", "by the operator", now()); });
+  EXPECT_TRUE(sweep());
+  EXPECT_TRUE(sweep());
+  EXPECT_FALSE(sweep());
+  EXPECT_EQ(store_->stats()->dead, 1200U);
+}
+
+TEST_F(EndpointsTest, NotesAreKeptUntilTheirTime) {
+  const WallTime until = now() + 1h;
+  in([&] { return store_->remember("consent:a", "1", until); });
+  in([&] { return store_->remember("consent:a", "2", until); });
+  EXPECT_EQ(in([&] { return store_->recall("consent:a", now()); }), "2");
+  EXPECT_EQ(in([&] { return store_->recall("consent:b", now()); }), std::nullopt);
+  EXPECT_EQ(in([&] { return store_->recall("consent:a", until); }), std::nullopt);
+  clock_.advance(1h);
+  sweep();
+  store_.reset();
+  EXPECT_EQ(rows(folder_.file("q.db"), "SELECT count(*) FROM notes"), Rows{"0"});
+}
+
+}  // namespace
+}  // namespace egret::queue
