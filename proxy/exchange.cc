@@ -186,7 +186,9 @@ async::Task<After> Exchange::answer_failure() {
   record_.status = 0;
   if (status(failure.reason) == 0) co_return finish(After::close);
   // The connection goes on only if the sender owes nothing more of this request.
-  const bool whole = head_size_ + framing_.length <= in_.size() || content_is_sent();
+  // Of what was gathered nothing is left in `in_`, nor is the head.
+  const bool in_front = head_in_front_ && head_size_ + framing_.length <= in_.size();
+  const bool whole = in_front || content_is_sent();
   // What follows a refused CONNECT may be a tunnel's first bytes: never the next request.
   const bool keep = keep_alive_ && !services_.draining && !record_.attempts && whole &&
                     !record_.tunnel && framing_.kind != http::Framing::Kind::chunked;
@@ -203,7 +205,7 @@ async::Task<After> Exchange::answer_failure() {
   const net::Io put = co_await sender_.stream().write_all(pieces, until);
   if (!put.ok()) co_return finish(After::close);
   if (!keep) co_return finish(After::linger);
-  in_.consume(head_size_ + framing_.length);
+  if (head_in_front_) in_.consume(head_size_ + framing_.length);
   co_return finish(After::keep);
 }
 

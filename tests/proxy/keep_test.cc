@@ -124,8 +124,8 @@ TEST(Keeping, JudgesAgainBeforeEachAttempt) {
   gateway.stop_dispatcher();
   gateway.dns.answer("moves.acme.io", {"93.184.215.20"});
   gateway.dns.answer("moves.acme.io", {"10.0.0.7"});
-  const std::string id = id_of(gateway.sent(
-      "POST http://moves.acme.io/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"));
+  const std::string id = id_of(
+      gateway.sent("POST http://moves.acme.io/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"));
   gateway.advance(10min);  // the cache has forgotten
   gateway.start_dispatcher();
   gateway.settle();
@@ -394,6 +394,22 @@ TEST(Keeping, SaysWhenItCannotKeep) {
   EXPECT_EQ(broken.problem("reason"), "queue_unavailable");
   gateway.break_store(false);
   EXPECT_EQ(gateway.sent(post("x")).problem("reason"), "queue_full") << "it works again";
+}
+
+// Content that was received apart from its head has left the buffer: nothing more may be taken out.
+TEST(Keeping, GoesOnWithTheConnectionWhenGatheredContentCannotBeKept) {
+  KeepingSandbox gateway(kAsync);
+  gateway.stop_dispatcher();
+  gateway.break_store(true);
+  FarEnd sender = gateway.connect();
+  const std::string whole = post(std::string(50'000, 'x'));
+  sender.send(std::string_view(whole).substr(0, 20'000));
+  sender.send(std::string_view(whole).substr(20'000));
+  EXPECT_EQ(gateway.answer(sender).problem("reason"), "queue_unavailable");
+  gateway.break_store(false);
+  sender.send(post("next") + post("behind"));
+  EXPECT_EQ(gateway.answer(sender).status(), 202);
+  EXPECT_EQ(gateway.answer(sender).status(), 202);
 }
 
 TEST(Keeping, AStoreThatFailsLosesNoOutcome) {
