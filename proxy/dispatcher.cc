@@ -100,6 +100,7 @@ async::Task<void> Dispatcher::deliver(queue::Claimed claimed) {
   const Held held(*this, claimed.head.size() + claimed.body.size());
   queue::Settled settled{.number = claimed.number,
                          .lane = claimed.lane,
+                         .fence = claimed.fence,
                          .state = queue::State::queued,
                          .due = services_.clock.wall() + kPause,
                          .attempt = std::nullopt};

@@ -12,7 +12,7 @@ struct Pending {
 }  // namespace
 
 template <typename T>
-async::Task<Result<T>> Client::ask(std::function<Result<T>(Store&)> work) {
+async::Task<Result<T>> Client::ask(std::function<Result<T>(Store&)> work, Queue::Turn turn) {
   auto pending = std::make_shared<Pending<T>>();
   queue_.submit(
       [pending, work = std::move(work)](Store& store) -> Result<> {
@@ -24,17 +24,20 @@ async::Task<Result<T>> Client::ask(std::function<Result<T>(Store&)> work) {
         // What is not kept is not said to be.
         if (!kept) pending->value = Unexpected(std::move(kept.error()));
         mailbox->post([pending] { pending->came.set(); });
-      });
+      },
+      turn);
   co_await pending->came.wait(kNever);
   co_return std::move(pending->value);
 }
 
 async::Task<Result<Accepted>> Client::accept(NewDelivery delivery) {
-  std::function<Result<Accepted>(Store&)> work = [&queue = queue_,
-                                                  delivery = std::move(delivery)](Store& store) {
-    return queue.accept(store, delivery);
-  };
-  return ask<Accepted>(std::move(work));
+  auto pending = std::make_shared<Pending<Accepted>>();
+  queue_.submit(std::move(delivery), [pending, mailbox = mailbox_](Result<Accepted> accepted) {
+    pending->value = std::move(accepted);
+    mailbox->post([pending] { pending->came.set(); });
+  });
+  co_await pending->came.wait(kNever);
+  co_return std::move(pending->value);
 }
 
 async::Task<Result<std::optional<Accepted>>> Client::known(NewDelivery delivery) {
@@ -48,7 +51,7 @@ async::Task<Result<std::vector<Claimed>>> Client::claim(size_t most, uint64_t mo
                                                               most_bytes](Store& store) {
     return store.claim(most, most_bytes, queue.now());
   };
-  return ask<std::vector<Claimed>>(std::move(work));
+  return ask<std::vector<Claimed>>(std::move(work), Queue::Turn::last);
 }
 
 async::Task<Result<>> Client::settle(Settled settled) {

@@ -41,7 +41,8 @@ class Client {
 
  private:
   template <typename T>
-  async::Task<Result<T>> ask(std::function<Result<T>(Store&)> work);
+  async::Task<Result<T>> ask(std::function<Result<T>(Store&)> work,
+                             Queue::Turn turn = Queue::Turn::any);
   Queue& queue_;
   std::shared_ptr<async::Mailbox> mailbox_;
 };

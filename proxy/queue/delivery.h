@@ -53,6 +53,7 @@ struct Accepted {
 struct Claimed {
   int64_t number = 0;  // the store's own
   int64_t lane = 0;
+  int64_t fence = 0;  // of this loan; the store's own
   std::string id;
   std::string sender;
   uint32_t tries = 0;  // since it was accepted or replayed; not this one
@@ -79,6 +80,7 @@ struct Attempt {
 struct Settled {
   int64_t number = 0;
   int64_t lane = 0;
+  int64_t fence = 0;            // as it was claimed
   State state = State::queued;  // never running
   WallTime due = {};            // of queued
   // Nothing: it was not tried, and is given back as it was.

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace egret::queue {
@@ -18,21 +19,52 @@ Queue::~Queue() {
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
+  store_.reset();  // it may tell of changes until it has gone
 }
 
 void Queue::start() {
+  store_->listen([this] {
+    {
+      const std::lock_guard lock(mutex_);
+      look_ = true;
+    }
+    changed_.notify_one();
+  });
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "egret-queue");
     run();
   });
 }
 
-void Queue::submit(Work work, Done done) {
+void Queue::submit(Work work, Done done, Turn turn) {
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back({std::move(work), std::move(done), {}});
+    Job& job = jobs_.emplace_back();
+    job.work = std::move(work);
+    job.done = std::move(done);
+    job.turn = turn;
   }
   changed_.notify_one();
+}
+
+void Queue::submit(NewDelivery delivery, std::function<void(Result<Accepted>)> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    Job& job = jobs_.emplace_back();
+    job.delivery = std::move(delivery);
+    job.accepted_done = std::move(done);
+  }
+  changed_.notify_one();
+}
+
+void Queue::Job::tell() {
+  if (!delivery) {
+    done(std::move(outcome));
+  } else if (outcome) {
+    accepted_done(std::move(accepted));
+  } else {
+    accepted_done(Unexpected(std::move(outcome.error())));
+  }
 }
 
 void Queue::set_bounds(Bounds bounds) {
@@ -53,6 +85,11 @@ Stats Queue::stats() const {
 Counts Queue::counts() const {
   const std::lock_guard lock(mutex_);
   return counts_;
+}
+
+uint32_t Queue::owners() const {
+  const std::lock_guard lock(mutex_);
+  return owners_;
 }
 
 uint64_t Queue::add_waker(Waker waker) {
@@ -84,6 +121,7 @@ Result<> Queue::settle(Store& store, const Settled& settled) {
 }
 
 bool Queue::turn() {
+  tick_if_due();
   std::deque<Job> batch;
   {
     const std::lock_guard lock(mutex_);
@@ -105,8 +143,21 @@ void Queue::run() {
     }
     std::unique_lock lock(mutex_);
     if (stopping_ && jobs_.empty()) return;
-    changed_.wait_for(lock, kSweepEvery, [this] { return stopping_ || !jobs_.empty(); });
+    const Duration rest = std::min(kSweepEvery, store_->beat());
+    changed_.wait_for(lock, rest, [this] { return stopping_ || look_ || !jobs_.empty(); });
+    const bool look_now = std::exchange(look_, false) && jobs_.empty() && !stopping_;
+    lock.unlock();
+    if (look_now) look();
   }
+}
+
+// A store that is not there has said so itself; what is submitted hears of it.
+void Queue::tick_if_due() {
+  const TimePoint now = clock_.now();
+  if (now < tick_at_) return;
+  tick_at_ = deadline_after(now, store_->beat());
+  if (store_->beat() == Duration::max()) return;
+  if (store_->tick(clock_.wall())) look();
 }
 
 void Queue::work_off(std::deque<Job> batch) {
@@ -117,17 +168,15 @@ void Queue::work_off(std::deque<Job> batch) {
     for (Job& job : batch) alone(job);
   }
   look();
-  for (Job& job : batch) job.done(std::move(job.outcome));
+  for (Job& job : batch) job.tell();
 }
 
 // All in one transaction. Errors: the store's; then nothing was done.
 Result<> Queue::try_all(std::deque<Job>& batch) {
   Result<> done = store_->begin();
-  for (auto job = batch.begin(); done && job != batch.end(); ++job) {
-    job->outcome = job->work(*store_);
-    const bool failed = !job->outcome && job->outcome.error().reason == Reason::queue_unavailable;
-    if (failed) done = job->outcome;
-  }
+  if (done) done = accept_all(batch);
+  if (done) done = work_all(batch, Turn::any);
+  if (done) done = work_all(batch, Turn::last);
   if (done) done = store_->commit();
   if (done) {
     ++counting_.commits;
@@ -135,6 +184,37 @@ Result<> Queue::try_all(std::deque<Job>& batch) {
     store_->rollback();
   }
   return done;
+}
+
+Result<> Queue::work_all(std::deque<Job>& batch, Turn turn) {
+  for (Job& job : batch) {
+    if (job.delivery || job.turn != turn) continue;
+    job.outcome = job.work(*store_);
+    const bool failed = !job.outcome && job.outcome.error().reason == Reason::queue_unavailable;
+    if (failed) return job.outcome;
+  }
+  return {};
+}
+
+Result<> Queue::accept_all(std::deque<Job>& batch) {
+  std::vector<Job*> jobs;
+  std::vector<const NewDelivery*> deliveries;
+  for (Job& job : batch) {
+    if (!job.delivery) continue;
+    job.outcome = {};
+    jobs.push_back(&job);
+    deliveries.push_back(&*job.delivery);
+  }
+  if (jobs.empty()) return {};
+  std::vector<Result<Accepted>> results = store_->accept_all(deliveries, bounds());
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (!results[i] && results[i].error().reason == Reason::queue_unavailable) {
+      return Unexpected(results[i].error());
+    }
+    if (results[i]) ++(results[i]->known ? counting_.known : counting_.accepted);
+    jobs[i]->accepted = std::move(results[i]);
+  }
+  return {};
 }
 
 void Queue::alone(Job& job) {
@@ -154,15 +234,15 @@ bool Queue::sweep_if_due() {
   if (!sweep_again_ && now < sweep_at_) return false;
   Result<bool> more = false;
   std::deque<Job> one;
-  one.push_back({[&, kept = bounds()](Store& store) -> Result<> {
-                   more = store.sweep(kept, clock_.wall());
-                   if (!more) return Unexpected(more.error());
-                   return {};
-                 },
-                 [&](const Result<>& done) {
-                   if (!done) more = false;  // in a minute, not again and again
-                 },
-                 {}});
+  Job& job = one.emplace_back();
+  job.work = [&, kept = bounds()](Store& store) -> Result<> {
+    more = store.sweep(kept, clock_.wall());
+    if (!more) return Unexpected(more.error());
+    return {};
+  };
+  job.done = [&](const Result<>& done) {
+    if (!done) more = false;  // in a minute, not again and again
+  };
   work_off(std::move(one));
   sweep_again_ = more && *more;
   sweep_at_ = deadline_after(now, kSweepEvery);
@@ -175,6 +255,7 @@ void Queue::look() {
   const Result<std::optional<WallTime>> due = store_->next_due();
   const std::lock_guard lock(mutex_);
   counts_ = counting_;
+  owners_ = store_->owners();
   if (stats) stats_ = *stats;
   if (!due) return;
   // A delivery that is due is told again: who was told may have had no room.

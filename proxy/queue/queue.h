@@ -48,15 +48,22 @@ class Queue {
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
+  // When a job's work is done within its transaction (store.h): a claim is the last.
+  enum class Turn : uint8_t { any, last };
+
   // Without this nothing happens but by turn().
   void start();
-  void submit(Work work, Done done);
+  void submit(Work work, Done done, Turn turn = Turn::any);
+  // The same of a delivery to be accepted: those that come together are accepted together.
+  void submit(NewDelivery delivery, std::function<void(Result<Accepted>)> done);
 
   void set_bounds(Bounds bounds);
   [[nodiscard]] Bounds bounds() const;
   // As of the last commit.
   [[nodiscard]] Stats stats() const;
   [[nodiscard]] Counts counts() const;
+  // How many Egrets share the store; as of its last beat.
+  [[nodiscard]] uint32_t owners() const;
   [[nodiscard]] WallTime now() const { return clock_.wall(); }
 
   // Told at once, and whenever it may have changed. Forgotten by the number.
@@ -68,8 +75,8 @@ class Queue {
   // Settles, and counts it.
   Result<> settle(Store& store, const Settled& settled);
 
-  // One commit with everything that has come, or a sweep that is due; false: there is nothing to
-  // do. Only while the thread is not running.
+  // A beat of the store that is due; then one commit with everything that has come, or a sweep that
+  // is due. False: there is nothing more to do. Only while the thread is not running.
   bool turn();
 
  private:
@@ -77,10 +84,19 @@ class Queue {
     Work work;
     Done done;
     Result<> outcome;
+    Turn turn = Turn::any;
+    // Instead of work.
+    std::optional<NewDelivery> delivery;
+    std::function<void(Result<Accepted>)> accepted_done;
+    Result<Accepted> accepted;
+    void tell();
   };
   void run();
+  void tick_if_due();
   void work_off(std::deque<Job> batch);
   Result<> try_all(std::deque<Job>& batch);
+  Result<> accept_all(std::deque<Job>& batch);
+  Result<> work_all(std::deque<Job>& batch, Turn turn);
   void alone(Job& job);
   bool sweep_if_due();
   void look();
@@ -90,6 +106,7 @@ class Queue {
   Counts counting_;           // the queue's thread
   TimePoint sweep_at_{};      // the queue's thread
   bool sweep_again_ = false;  // the queue's thread
+  TimePoint tick_at_{};       // the queue's thread
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -98,6 +115,8 @@ class Queue {
   Bounds bounds_;
   Stats stats_;
   Counts counts_;
+  uint32_t owners_ = 1;
+  bool look_ = false;  // another Egret may have made something due
   std::optional<WallTime> due_;
   std::map<uint64_t, Waker> wakers_;
   uint64_t next_waker_ = 1;

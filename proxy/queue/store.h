@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,7 @@ struct Bounds {
 //   What is done between begin() and commit() is kept when commit() has returned well, all of it,
 //   through a crash and a loss of power; none of it otherwise.
 //   Errors of all: queue_unavailable, with what the storage says. After one, rollback().
+//   Within a transaction claim() comes last: nothing but another claim() follows it.
 class Store {
  public:
   virtual ~Store() = default;
@@ -34,6 +37,9 @@ class Store {
   // Errors beside: queue_full, when the bounds say so. What is known by its Idempotency-Key is
   // never too much.
   virtual Result<Accepted> accept(const NewDelivery& delivery, const Bounds& bounds) = 0;
+  // The same for many, at the price of few; an answer each. Errors of the storage: all have it.
+  virtual std::vector<Result<Accepted>> accept_all(std::span<const NewDelivery* const> all,
+                                                   const Bounds& bounds);
   // What is there under the delivery's Idempotency-Key, if anything.
   virtual Result<std::optional<Accepted>> known(const NewDelivery& delivery) = 0;
   // At most `most` that are due, lane by lane, the lane that waits longest first, a few of each:
@@ -42,7 +48,18 @@ class Store {
   virtual Result<std::vector<Claimed>> claim(size_t most, uint64_t most_bytes, WallTime now) = 0;
   // When claim() may find something again, as things are; nothing: not before something changes.
   virtual Result<std::optional<WallTime>> next_due() = 0;
+  // What is not lent (any more) to this store stays as it is.
   virtual Result<> settle(const Settled& settled, WallTime now) = 0;
+
+  // For a store that several Egrets share; of another's they do nothing.
+  //   `changed` is told, on any thread, when another may have made something due.
+  virtual void listen(std::function<void()> changed);
+  // tick() is wanted this often, outside of a transaction: it says that this Egret lives, and takes
+  // over what those have borrowed that do not.
+  [[nodiscard]] virtual Duration beat() const { return Duration::max(); }
+  virtual Result<> tick(WallTime now);
+  // How many share it, as of the last tick(); this one too.
+  [[nodiscard]] virtual uint32_t owners() const { return 1; }
 
   virtual Result<Page> list(const Filter& filter) = 0;
   // Nothing: there is none of that id.
@@ -76,5 +93,37 @@ Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& path, WallTi
 // Whether open_sqlite_store() would do, as far as can be told without making or changing anything:
 // another Egret may have it open.
 Result<> check_sqlite_store(const std::string& path);
+
+// A PostgreSQL database that several Egrets may share.
+struct PostgresOptions {
+  std::string uri;  // as libpq takes it, without a password
+  // Asked at each connect; empty: libpq's own ways, as a passfile. Any thread.
+  std::function<std::string()> password = {};
+  // Told once that there is no connection, and once that there is one again. Any thread.
+  std::function<void(const std::string&)> say = {};
+  // An Egret that has not been heard of for so long is taken for dead: what it has borrowed is
+  // delivered by others, and it cannot settle it any more.
+  Duration lease = std::chrono::seconds(10);
+  Duration beat = std::chrono::seconds(2);
+  Duration connect = std::chrono::seconds(5);  // to one host
+  Duration answer = std::chrono::seconds(10);
+  Duration stats = std::chrono::seconds(1);  // how old stats() may be
+};
+
+// The tables are made when there are none. A database that cannot be reached is no error: all calls
+// fail until it can. One of a later version of Egret, or with such tables of somebody else's, is.
+//   A delivery that is lent when the store is closed is queued again.
+Result<std::unique_ptr<Store>> open_postgres_store(PostgresOptions options);
+
+// Whether it can be reached, and is Egret's or empty. Nothing is made or changed.
+Result<> check_postgres_store(const std::string& uri, const std::string& password);
+
+// What libpq opens once Egret is confined.
+struct PostgresPlaces {
+  std::vector<std::string> read;  // files and folders; not all are there
+  bool unix_socket = false;
+};
+// Errors: queue_unavailable, when the URI is none.
+Result<PostgresPlaces> postgres_places(const std::string& uri);
 
 }  // namespace egret::queue

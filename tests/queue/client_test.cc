@@ -29,6 +29,7 @@ Task<void> round_trip(Client& client) {
   EXPECT_TRUE(again && again->empty());
   Settled settled{.number = claimed->front().number,
                   .lane = claimed->front().lane,
+                  .fence = claimed->front().fence,
                   .state = State::dead,
                   .attempt = Attempt{.began = client.queue().now(), .status = 410}};
   const Result<> done = co_await client.settle(std::move(settled));

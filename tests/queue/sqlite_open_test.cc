@@ -30,7 +30,11 @@ std::string why_not_checked(const std::string& path) {
   return checked ? "" : checked.error().detail;
 }
 
-using SqliteStoreReopened = StoreTest;
+class SqliteStoreReopened : public StoreTest {
+ protected:
+  SqliteStoreReopened() : StoreTest(Kind::sqlite) {}
+  const std::string& path_ = place_.path();
+};
 
 TEST_F(SqliteStoreReopened, KeepsEverything) {
   finish("delivered", State::delivered);
@@ -85,9 +89,9 @@ TEST_F(SqliteStoreReopened, IsForOneAtATime) {
   keep("dlv_1");
   const std::string refused = why_not(path_);
   EXPECT_NE(refused.find("another process has it open; only one"), std::string::npos) << refused;
-  const std::set<std::string> names = folder_.names();
+  const std::set<std::string> names = place_.folder().names();
   EXPECT_EQ(why_not_checked(path_), "");
-  EXPECT_EQ(folder_.names(), names);
+  EXPECT_EQ(place_.folder().names(), names);
   keep("dlv_2");
   store_.reset();
   EXPECT_EQ(why_not(path_), "");

@@ -2,49 +2,19 @@
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <memory>
-#include <set>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "proxy/queue/store.h"
+#include "tests/queue/postgres_server.h"
+#include "tests/queue/temp_folder.h"
 #include "tests/support/manual_clock.h"
 
 namespace egret::queue {
-
-// A folder under /tmp that goes with the test.
-class TempFolder {
- public:
-  TempFolder() {
-    if (mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp");
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-
-  [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
-  [[nodiscard]] std::set<std::string> names() const {
-    std::set<std::string> all;
-    for (const auto& each : std::filesystem::directory_iterator(path_)) {
-      all.insert(each.path().filename().string());
-    }
-    return all;
-  }
-
- private:
-  std::string path_ = "/tmp/egret-queue-XXXXXX";
-};
-
-using Rows = std::vector<std::string>;
 
 // A look at a closed store with SQLite alone.
 class Tables {
@@ -108,6 +78,42 @@ inline void expect_sound(const std::string& path) {
   for (const char* sql : none) EXPECT_EQ(tables.rows(sql), Rows{}) << sql;
 }
 
+// The same of a PostgreSQL store that all have closed.
+inline void expect_sound(const PostgresServer& server, const std::string& schema) {
+  EXPECT_EQ(
+      server.rows(schema,
+                  "SELECT sum(queued), sum(running), sum(delivered), sum(dead), sum(cancelled), "
+                  "sum(bytes) FROM egret_owners"),
+      server.rows(schema,
+                  "SELECT count(*) FILTER (WHERE state IN (0, 1)), count(*) FILTER (WHERE state = "
+                  "1), count(*) FILTER (WHERE state = 2), count(*) FILTER (WHERE state = 3), "
+                  "count(*) FILTER (WHERE state = 4), coalesce(sum(bytes), 0) "
+                  "FROM egret_deliveries"));
+  const char* none[] = {
+      "SELECT number FROM egret_deliveries WHERE number NOT IN (SELECT number FROM egret_contents)",
+      "SELECT number FROM egret_contents WHERE number NOT IN (SELECT number FROM egret_deliveries)",
+      "SELECT delivery FROM egret_attempts WHERE delivery NOT IN "
+      "(SELECT number FROM egret_deliveries)",
+      "SELECT id FROM egret_deliveries d WHERE attempts != "
+      "(SELECT count(*) FROM egret_attempts a WHERE a.delivery = d.number)",
+      "SELECT id FROM egret_deliveries JOIN egret_contents USING (number) "
+      "WHERE bytes != length(head) + length(body) OR size != length(body)",
+      "SELECT id FROM egret_deliveries WHERE (finished IS NULL) != (state IN (0, 1))",
+      "SELECT id FROM egret_deliveries WHERE (owner IS NULL) != (state != 1)",
+      "SELECT lane FROM egret_lanes l WHERE kept != "
+      "(SELECT count(*) FROM egret_deliveries d WHERE d.lane = l.lane)",
+      "SELECT lane FROM egret_lanes l WHERE running != "
+      "(SELECT count(*) FROM egret_deliveries d WHERE d.lane = l.lane AND state = 1)",
+      "SELECT lane FROM egret_lanes l WHERE next_due IS NULL AND running < least(\"window\", "
+      "width) "
+      "AND EXISTS (SELECT 1 FROM egret_deliveries d WHERE d.lane = l.lane AND state = 0) "
+      "AND NOT EXISTS (SELECT 1 FROM egret_endpoints e WHERE e.host = l.host AND "
+      "e.disabled IS NOT NULL)",
+      "SELECT id FROM egret_deliveries WHERE lane NOT IN (SELECT lane FROM egret_lanes)",
+  };
+  for (const char* sql : none) EXPECT_EQ(server.rows(schema, sql), Rows{}) << sql;
+}
+
 inline NewDelivery new_delivery(std::string id, WallTime now, std::string lane = "lane") {
   NewDelivery made;
   made.webhook_id = "msg_" + id;
@@ -126,16 +132,57 @@ inline NewDelivery new_delivery(std::string id, WallTime now, std::string lane =
   return made;
 }
 
-// A store and the time. Each call is a transaction.
-class StoreTest : public testing::Test {
- protected:
-  StoreTest() { open(); }
+enum class Kind : uint8_t { sqlite, postgres };
 
-  void open() {
-    Result<std::unique_ptr<Store>> opened = open_sqlite_store(path_, now());
-    if (!opened) throw std::runtime_error(opened.error().detail);
-    store_ = std::move(*opened);
+// One store's place: a file, or a schema of the program's server.
+class Place {
+ public:
+  explicit Place(Kind kind) : kind_(kind) {
+    if (kind_ == Kind::postgres) schema_ = PostgresServer::shared().new_schema();
   }
+  [[nodiscard]] std::unique_ptr<Store> open(WallTime now) const {
+    Result<std::unique_ptr<Store>> opened =
+        kind_ == Kind::sqlite ? open_sqlite_store(path_, now)
+                              : open_postgres_store({.uri = PostgresServer::shared().uri(schema_),
+                                                     .stats = Duration::zero()});
+    if (!opened) throw std::runtime_error(opened.error().detail);
+    return std::move(*opened);
+  }
+  [[nodiscard]] Kind kind() const { return kind_; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const TempFolder& folder() const { return folder_; }
+  // Of a closed store; `table` without the prefix of PostgreSQL's.
+  [[nodiscard]] Rows count(const std::string& table) const {
+    if (kind_ == Kind::sqlite) return rows(path_, "SELECT count(*) FROM " + table);
+    return PostgresServer::shared().rows(schema_, "SELECT count(*) FROM egret_" + table);
+  }
+  void expect_sound() const {
+    if (kind_ == Kind::sqlite) {
+      queue::expect_sound(path_);
+    } else {
+      queue::expect_sound(PostgresServer::shared(), schema_);
+    }
+  }
+
+ private:
+  Kind kind_;
+  TempFolder folder_;
+  std::string path_ = folder_.file("queue.db");
+  std::string schema_;
+};
+
+// The tests of a suite run over both stores.
+#define EGRET_BOTH_STORES(suite)                                          \
+  INSTANTIATE_TEST_SUITE_P(Sqlite, suite, testing::Values(Kind::sqlite)); \
+  INSTANTIATE_TEST_SUITE_P(Postgres, suite, testing::Values(Kind::postgres))
+
+// A store and the time. Each call is a transaction.
+class StoreTest : public testing::TestWithParam<Kind> {
+ protected:
+  StoreTest() : StoreTest(GetParam()) {}
+  explicit StoreTest(Kind kind) : place_(kind) { open(); }
+
+  void open() { store_ = place_.open(now()); }
   void reopen() {
     store_.reset();
     open();
@@ -168,6 +215,7 @@ class StoreTest : public testing::Test {
   void settle(const Claimed& claimed, State state, WallTime due = {}) {
     settle({.number = claimed.number,
             .lane = claimed.lane,
+            .fence = claimed.fence,
             .state = state,
             .due = due,
             .attempt = Attempt{.began = now(), .status = state == State::delivered ? 204 : 500},
@@ -195,8 +243,12 @@ class StoreTest : public testing::Test {
   }
   bool is_there(const std::string& id) { return store_->show(id)->has_value(); }
 
-  TempFolder folder_;
-  std::string path_ = folder_.file("queue.db");
+  void close_soundly() {
+    store_.reset();
+    place_.expect_sound();
+  }
+
+  Place place_;
   test::ManualClock clock_;
   Bounds bounds_;
   std::unique_ptr<Store> store_;

@@ -6,10 +6,10 @@ namespace {
 using namespace std::chrono_literals;
 using Ids = std::vector<std::string>;
 
-using SqliteStoreReplay = StoreTest;
-using SqliteStoreCancel = StoreTest;
-using SqliteStoreShow = StoreTest;
-using SqliteStoreSweep = StoreTest;
+using StoreReplay = StoreTest;
+using StoreCancel = StoreTest;
+using StoreShow = StoreTest;
+using StoreSweep = StoreTest;
 
 Ids ids_of(const Page& page) {
   Ids ids;
@@ -17,7 +17,7 @@ Ids ids_of(const Page& page) {
   return ids;
 }
 
-TEST_F(SqliteStoreReplay, QueuesWhatHasEndedFromTheBeginning) {
+TEST_P(StoreReplay, QueuesWhatHasEndedFromTheBeginning) {
   for (const State state : {State::delivered, State::dead, State::cancelled}) {
     const std::string id(to_string(state));
     finish(id, state);
@@ -34,11 +34,10 @@ TEST_F(SqliteStoreReplay, QueuesWhatHasEndedFromTheBeginning) {
     EXPECT_EQ(show(id).attempts.size(), state == State::cancelled ? 1U : 2U);
   }
   EXPECT_EQ(store_->stats()->dead, 3U);
-  store_.reset();
-  expect_sound(path_);
+  close_soundly();
 }
 
-TEST_F(SqliteStoreReplay, LeavesWhatIsQueuedOrRunningAsItIs) {
+TEST_P(StoreReplay, LeavesWhatIsQueuedOrRunningAsItIs) {
   NewDelivery made = new_delivery("dlv_1", now());
   made.due = now() + 1h;
   accept(made).value();
@@ -51,7 +50,7 @@ TEST_F(SqliteStoreReplay, LeavesWhatIsQueuedOrRunningAsItIs) {
   EXPECT_EQ(within([&] { return store_->replay("none", now()); }).value(), std::nullopt);
 }
 
-TEST_F(SqliteStoreReplay, OfAFifoLaneComesFirstAgain) {
+TEST_P(StoreReplay, OfAFifoLaneComesFirstAgain) {
   NewDelivery made = new_delivery("dlv_1", now());
   made.fifo = true;
   accept(made).value();
@@ -63,7 +62,7 @@ TEST_F(SqliteStoreReplay, OfAFifoLaneComesFirstAgain) {
   EXPECT_EQ(claim_ids(), Ids{"dlv_1"});
 }
 
-TEST_F(SqliteStoreCancel, TakesOnlyWhatIsQueued) {
+TEST_P(StoreCancel, TakesOnlyWhatIsQueued) {
   finish("delivered", State::delivered);
   finish("dead", State::dead);
   finish("cancelled", State::cancelled);
@@ -80,11 +79,10 @@ TEST_F(SqliteStoreCancel, TakesOnlyWhatIsQueued) {
   settle(running, State::delivered);
   EXPECT_EQ(claim_ids(), Ids{});
   EXPECT_EQ(store_->next_due().value(), std::nullopt);
-  store_.reset();
-  expect_sound(path_);
+  close_soundly();
 }
 
-TEST_F(SqliteStoreCancel, OfAFifoHeadLetsTheNextGo) {
+TEST_P(StoreCancel, OfAFifoHeadLetsTheNextGo) {
   NewDelivery made = new_delivery("head", now());
   made.fifo = true;
   made.due = now() + 1h;
@@ -97,7 +95,7 @@ TEST_F(SqliteStoreCancel, OfAFifoHeadLetsTheNextGo) {
   EXPECT_EQ(claim_ids(), Ids{"next"});
 }
 
-class SqliteStoreList : public StoreTest {
+class StoreList : public StoreTest {
  protected:
   // Newest first: e (bank, 7 o'clock), d, c (other host), b (dead), a.
   void fill() {
@@ -112,7 +110,7 @@ class SqliteStoreList : public StoreTest {
   }
 };
 
-TEST_F(SqliteStoreList, ShowsWhatItsFilterLetsThroughNewestFirst) {
+TEST_P(StoreList, ShowsWhatItsFilterLetsThroughNewestFirst) {
   const WallTime start = now();
   fill();
   struct Case {
@@ -144,7 +142,7 @@ TEST_F(SqliteStoreList, ShowsWhatItsFilterLetsThroughNewestFirst) {
   }
 }
 
-TEST_F(SqliteStoreList, GoesOnWhereItsCursorIs) {
+TEST_P(StoreList, GoesOnWhereItsCursorIs) {
   fill();
   Ids all;
   Filter filter{.host = "hooks.example", .limit = 2};
@@ -158,13 +156,13 @@ TEST_F(SqliteStoreList, GoesOnWhereItsCursorIs) {
   EXPECT_EQ(all, (Ids{"e", "d", "b", "a"}));
 }
 
-TEST_F(SqliteStoreList, IsEmptyWhenNothingIsThere) {
+TEST_P(StoreList, IsEmptyWhenNothingIsThere) {
   const Page page = store_->list({}).value();
   EXPECT_TRUE(page.deliveries.empty());
   EXPECT_FALSE(page.next);
 }
 
-TEST_F(SqliteStoreShow, TellsADeliveryWithItsAttempts) {
+TEST_P(StoreShow, TellsADeliveryWithItsAttempts) {
   const WallTime accepted = now();
   keep("dlv_1");
   const Attempt failed{.began = now(),
@@ -179,7 +177,11 @@ TEST_F(SqliteStoreShow, TellsADeliveryWithItsAttempts) {
                        .address = "192.0.2.1:443",
                        .answer = std::string("\0answer", 7)};
   Claimed claimed = claim().at(0);
-  settle({.number = claimed.number, .lane = claimed.lane, .due = now() + 1s, .attempt = failed});
+  settle({.number = claimed.number,
+          .lane = claimed.lane,
+          .fence = claimed.fence,
+          .due = now() + 1s,
+          .attempt = failed});
   EXPECT_EQ(show("dlv_1").delivery.due, now() + 1s);
   clock_.advance(1s);
   claimed = claim().at(0);
@@ -209,7 +211,7 @@ TEST_F(SqliteStoreShow, TellsADeliveryWithItsAttempts) {
   EXPECT_EQ(shown.attempts[1].status, 204);
 }
 
-TEST_F(SqliteStoreShow, TellsTheContent) {
+TEST_P(StoreShow, TellsTheContent) {
   NewDelivery made = new_delivery("dlv_1", now());
   made.body.assign(100'000, '\0');
   accept(made).value();
@@ -224,7 +226,7 @@ TEST_F(SqliteStoreShow, TellsTheContent) {
   EXPECT_FALSE(is_there("none"));
 }
 
-TEST_F(SqliteStoreSweep, ForgetsWhatIsOverItsTime) {
+TEST_P(StoreSweep, ForgetsWhatIsOverItsTime) {
   bounds_.delivered = 10min;
   bounds_.dead = 30min;
   finish("delivered", State::delivered);
@@ -245,11 +247,10 @@ TEST_F(SqliteStoreSweep, ForgetsWhatIsOverItsTime) {
   settle(claim().at(0), State::dead);
   clock_.advance(std::chrono::hours(24 * 365));
   EXPECT_EQ(left(), Ids{"queued"});
-  store_.reset();
-  expect_sound(path_);
+  close_soundly();
 }
 
-TEST_F(SqliteStoreSweep, ForgetsABoundedNumberAtOnce) {
+TEST_P(StoreSweep, ForgetsABoundedNumberAtOnce) {
   EXPECT_TRUE(store_->begin());
   for (int i = 0; i < 250; ++i) {
     const std::string id = std::to_string(i);
@@ -263,11 +264,11 @@ TEST_F(SqliteStoreSweep, ForgetsABoundedNumberAtOnce) {
   EXPECT_FALSE(*within([&] { return store_->sweep(bounds_, now()); }));
   EXPECT_EQ(store_->stats()->bytes, 0U);
   store_.reset();
-  EXPECT_EQ(rows(path_, "SELECT count(*) FROM lanes"), Ids{"0"});
-  expect_sound(path_);
+  EXPECT_EQ(place_.count("lanes"), Ids{"0"});
+  place_.expect_sound();
 }
 
-TEST_F(SqliteStoreShow, StatsTellHowManyThereAreOfEachAndTheOldest) {
+TEST_P(StoreShow, StatsTellHowManyThereAreOfEachAndTheOldest) {
   EXPECT_EQ(store_->stats()->oldest, std::nullopt);
   finish("delivered", State::delivered);
   finish("dead", State::dead);
@@ -291,6 +292,12 @@ TEST_F(SqliteStoreShow, StatsTellHowManyThereAreOfEachAndTheOldest) {
   }
   EXPECT_EQ(stats.bytes, bytes);
 }
+
+EGRET_BOTH_STORES(StoreReplay);
+EGRET_BOTH_STORES(StoreCancel);
+EGRET_BOTH_STORES(StoreList);
+EGRET_BOTH_STORES(StoreShow);
+EGRET_BOTH_STORES(StoreSweep);
 
 }  // namespace
 }  // namespace egret::queue

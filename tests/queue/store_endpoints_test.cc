@@ -7,13 +7,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class EndpointsTest : public testing::Test {
+class StoreEndpoints : public testing::TestWithParam<Kind> {
  protected:
-  EndpointsTest() {
-    Result<std::unique_ptr<Store>> opened = open_sqlite_store(folder_.file("q.db"), clock_.wall());
-    EXPECT_TRUE(opened);
-    store_ = std::move(*opened);
-  }
   WallTime now() { return clock_.wall(); }
   // Within a transaction, which is kept.
   template <typename Work>
@@ -50,6 +45,7 @@ class EndpointsTest : public testing::Test {
     in([&] {
       return store_->settle({.number = claimed.number,
                              .lane = claimed.lane,
+                             .fence = claimed.fence,
                              .state = well ? State::delivered : State::queued,
                              .due = now(),
                              .attempt = Attempt{.began = now(), .status = well ? 200 : 500},
@@ -69,12 +65,12 @@ class EndpointsTest : public testing::Test {
     return in([&] { return store_->sweep(Bounds(), now()); });
   }
 
-  TempFolder folder_;
+  Place place_{GetParam()};
   test::ManualClock clock_;
-  std::unique_ptr<Store> store_;
+  std::unique_ptr<Store> store_ = place_.open(clock_.wall());
 };
 
-TEST_F(EndpointsTest, OneThatFailsIsKnownUntilItSucceeds) {
+TEST_P(StoreEndpoints, OneThatFailsIsKnownUntilItSucceeds) {
   accept("1");
   const WallTime first = now();
   settle(claim().at(0), false);
@@ -88,7 +84,7 @@ TEST_F(EndpointsTest, OneThatFailsIsKnownUntilItSucceeds) {
   EXPECT_TRUE(endpoints().empty());
 }
 
-TEST_F(EndpointsTest, OneThatHasFailedForTooLongIsSwitchedOff) {
+TEST_P(StoreEndpoints, OneThatHasFailedForTooLongIsSwitchedOff) {
   accept("1");
   settle(claim().at(0), false);
   clock_.advance(119h);
@@ -101,7 +97,7 @@ TEST_F(EndpointsTest, OneThatHasFailedForTooLongIsSwitchedOff) {
   EXPECT_TRUE(claim().empty());
 }
 
-TEST_F(EndpointsTest, OneThatAsksForItIsSwitchedOffAndNobodyElse) {
+TEST_P(StoreEndpoints, OneThatAsksForItIsSwitchedOffAndNobodyElse) {
   for (const bool fifo : {false, true}) {
     accept(fifo ? "f1" : "1", "a.example", fifo);
     accept(fifo ? "f2" : "2", "a.example", fifo);
@@ -126,7 +122,7 @@ TEST_F(EndpointsTest, OneThatAsksForItIsSwitchedOffAndNobodyElse) {
   EXPECT_EQ(stats->disabled, 1U);
 }
 
-TEST_F(EndpointsTest, TheOperatorSwitchesOffAndOn) {
+TEST_P(StoreEndpoints, TheOperatorSwitchesOffAndOn) {
   accept("1");
   EXPECT_TRUE(in([&] { return store_->disable("a.example", "by the operator", now()); }));
   EXPECT_FALSE(in([&] { return store_->disable("a.example", "again", now()); }));
@@ -138,7 +134,7 @@ TEST_F(EndpointsTest, TheOperatorSwitchesOffAndOn) {
   EXPECT_TRUE(endpoints().empty());
 }
 
-TEST_F(EndpointsTest, WhatIsDeadComesBackByReplay) {
+TEST_P(StoreEndpoints, WhatIsDeadComesBackByReplay) {
   accept("1");
   in([&] { return store_->disable("a.example", "by the operator", now()); });
   sweep();
@@ -148,7 +144,7 @@ TEST_F(EndpointsTest, WhatIsDeadComesBackByReplay) {
   EXPECT_EQ(claim().size(), 1U);
 }
 
-TEST_F(EndpointsTest, ManyAreBuriedInSteps) {
+TEST_P(StoreEndpoints, ManyAreBuriedInSteps) {
   for (int i = 0; i < 1200; ++i) accept(std::to_string(i));
   in([&] { return store_->disable("a.example", "by the operator", now()); });
   EXPECT_TRUE(sweep());
@@ -157,7 +153,7 @@ TEST_F(EndpointsTest, ManyAreBuriedInSteps) {
   EXPECT_EQ(store_->stats()->dead, 1200U);
 }
 
-TEST_F(EndpointsTest, NotesAreKeptUntilTheirTime) {
+TEST_P(StoreEndpoints, NotesAreKeptUntilTheirTime) {
   const WallTime until = now() + 1h;
   in([&] { return store_->remember("consent:a", "1", until); });
   in([&] { return store_->remember("consent:a", "2", until); });
@@ -167,8 +163,10 @@ TEST_F(EndpointsTest, NotesAreKeptUntilTheirTime) {
   clock_.advance(1h);
   sweep();
   store_.reset();
-  EXPECT_EQ(rows(folder_.file("q.db"), "SELECT count(*) FROM notes"), Rows{"0"});
+  EXPECT_EQ(place_.count("notes"), Rows{"0"});
 }
+
+EGRET_BOTH_STORES(StoreEndpoints);
 
 }  // namespace
 }  // namespace egret::queue

@@ -8,11 +8,11 @@ namespace {
 using namespace std::chrono_literals;
 using Ids = std::vector<std::string>;
 
-using SqliteStoreClaim = StoreTest;
-using SqliteStoreSettle = StoreTest;
-using SqliteStoreAccept = StoreTest;
+using StoreClaim = StoreTest;
+using StoreSettle = StoreTest;
+using StoreAccept = StoreTest;
 
-TEST_F(SqliteStoreClaim, LendsWhatWasAcceptedOnceUntilItIsSettled) {
+TEST_P(StoreClaim, LendsWhatWasAcceptedOnceUntilItIsSettled) {
   NewDelivery made = new_delivery("dlv_1", now());
   made.body = std::string("a\0b\xFF", 4);
   EXPECT_EQ(accept(made)->id, "dlv_1");
@@ -32,7 +32,7 @@ TEST_F(SqliteStoreClaim, LendsWhatWasAcceptedOnceUntilItIsSettled) {
   EXPECT_EQ(claim().at(0).tries, 1U);
 }
 
-TEST_F(SqliteStoreClaim, TakesNothingBeforeItIsDue) {
+TEST_P(StoreClaim, TakesNothingBeforeItIsDue) {
   NewDelivery made = new_delivery("dlv_1", now());
   made.due = now() + 5s;
   accept(made).value();
@@ -43,7 +43,7 @@ TEST_F(SqliteStoreClaim, TakesNothingBeforeItIsDue) {
   EXPECT_EQ(claim_ids(), Ids{"dlv_1"});
 }
 
-TEST_F(SqliteStoreClaim, TakesTheEarliestDueOfALaneFirst) {
+TEST_P(StoreClaim, TakesTheEarliestDueOfALaneFirst) {
   for (const int seconds : {3, 1, 2}) {
     NewDelivery made = new_delivery("dlv_" + std::to_string(seconds), now());
     made.due += std::chrono::seconds(seconds);
@@ -59,7 +59,7 @@ TEST_F(SqliteStoreClaim, TakesTheEarliestDueOfALaneFirst) {
   }
 }
 
-TEST_F(SqliteStoreClaim, GivesEachLaneItsTurn) {
+TEST_P(StoreClaim, GivesEachLaneItsTurn) {
   for (int i = 0; i < 10; ++i) keep("a" + std::to_string(i), "a");
   for (int i = 0; i < 10; ++i) keep("b" + std::to_string(i), "b");
   Ids order;
@@ -73,7 +73,7 @@ TEST_F(SqliteStoreClaim, GivesEachLaneItsTurn) {
   EXPECT_EQ(order, (Ids{"a0", "b0", "a1", "b1", "a2", "b2", "a3", "b3"}));
 }
 
-TEST_F(SqliteStoreClaim, ALaneThatIsGivenMoreKeepsItsPlace) {
+TEST_P(StoreClaim, ALaneThatIsGivenMoreKeepsItsPlace) {
   keep("busy", "busy");
   for (int i = 0; i < 10; ++i) keep("still" + std::to_string(i), "still");
   size_t busy = 0;
@@ -88,7 +88,7 @@ TEST_F(SqliteStoreClaim, ALaneThatIsGivenMoreKeepsItsPlace) {
   EXPECT_EQ(busy, 5U);
 }
 
-TEST_F(SqliteStoreClaim, ALaneThatIsNotDueHoldsUpNoOther) {
+TEST_P(StoreClaim, ALaneThatIsNotDueHoldsUpNoOther) {
   NewDelivery later = new_delivery("later", now(), "later");
   later.due = now() + 1h;
   accept(later).value();
@@ -96,7 +96,7 @@ TEST_F(SqliteStoreClaim, ALaneThatIsNotDueHoldsUpNoOther) {
   EXPECT_EQ(claim_ids(1), Ids{"now"});
 }
 
-TEST_F(SqliteStoreClaim, TakesAFewOfALaneAtOnce) {
+TEST_P(StoreClaim, TakesAFewOfALaneAtOnce) {
   NewDelivery made = new_delivery("", now());
   made.width = 100;
   for (int i = 0; i < 100; ++i) {
@@ -114,7 +114,7 @@ TEST_F(SqliteStoreClaim, TakesAFewOfALaneAtOnce) {
   EXPECT_EQ(store_->stats()->delivered, 100U);
 }
 
-TEST_F(SqliteStoreClaim, TheWindowOfALaneGrowsWithEachSuccessAndClosesOnAFailure) {
+TEST_P(StoreClaim, TheWindowOfALaneGrowsWithEachSuccessAndClosesOnAFailure) {
   for (int i = 0; i < 40; ++i) keep("dlv_" + std::to_string(i));
   std::vector<Claimed> lent;
   const auto lend = [&] {
@@ -138,7 +138,7 @@ TEST_F(SqliteStoreClaim, TheWindowOfALaneGrowsWithEachSuccessAndClosesOnAFailure
   EXPECT_EQ(lend(), 2U);
 }
 
-TEST_F(SqliteStoreClaim, ALaneMadeNarrowerTakesNoMoreThanThat) {
+TEST_P(StoreClaim, ALaneMadeNarrowerTakesNoMoreThanThat) {
   for (int i = 0; i < 12; ++i) keep("dlv_" + std::to_string(i));
   std::vector<Claimed> lent;
   for (int i = 0; i < 4; ++i) {
@@ -154,7 +154,7 @@ TEST_F(SqliteStoreClaim, ALaneMadeNarrowerTakesNoMoreThanThat) {
   EXPECT_EQ(claim_ids().size(), 2U);
 }
 
-TEST_F(SqliteStoreClaim, AFifoLaneIsOneAtATimeInOrderOfAcceptance) {
+TEST_P(StoreClaim, AFifoLaneIsOneAtATimeInOrderOfAcceptance) {
   NewDelivery made = new_delivery("", now());
   made.fifo = true;
   for (const char* id : {"first", "second", "third"}) {
@@ -173,7 +173,7 @@ TEST_F(SqliteStoreClaim, AFifoLaneIsOneAtATimeInOrderOfAcceptance) {
   EXPECT_EQ(store_->next_due().value(), std::nullopt);
 }
 
-TEST_F(SqliteStoreClaim, AFailedHeadOfAFifoLaneIsNeverOvertaken) {
+TEST_P(StoreClaim, AFailedHeadOfAFifoLaneIsNeverOvertaken) {
   NewDelivery made = new_delivery("head", now());
   made.fifo = true;
   made.width = 1;
@@ -194,7 +194,7 @@ TEST_F(SqliteStoreClaim, AFailedHeadOfAFifoLaneIsNeverOvertaken) {
 }
 
 // A rule's `order` may change, and two rules may differ, while deliveries are kept.
-TEST_F(SqliteStoreClaim, AFifoLaneAndAnotherOfTheSameNameAreTwo) {
+TEST_P(StoreClaim, AFifoLaneAndAnotherOfTheSameNameAreTwo) {
   for (const bool first : {false, true}) {
     const std::string lane = first ? "fifo first" : "fifo second";
     NewDelivery made = new_delivery(lane + " 1", now(), lane);
@@ -207,7 +207,7 @@ TEST_F(SqliteStoreClaim, AFifoLaneAndAnotherOfTheSameNameAreTwo) {
   EXPECT_EQ(claim_ids().size(), 4U);
 }
 
-TEST_F(SqliteStoreClaim, StopsAtTheOneThatPassesTheBytes) {
+TEST_P(StoreClaim, StopsAtTheOneThatPassesTheBytes) {
   for (int i = 0; i < 10; ++i) {
     NewDelivery made = new_delivery("dlv_" + std::to_string(i), now(), std::to_string(i));
     made.body.assign(1000 - made.head.size(), 'x');
@@ -221,10 +221,11 @@ TEST_F(SqliteStoreClaim, StopsAtTheOneThatPassesTheBytes) {
   EXPECT_EQ(claim_ids().size(), 3U);
 }
 
-TEST_F(SqliteStoreSettle, GivesBackUncountedWhatWasNotTried) {
+TEST_P(StoreSettle, GivesBackUncountedWhatWasNotTried) {
   keep("dlv_1");
   const Claimed claimed = claim().at(0);
-  settle({.number = claimed.number, .lane = claimed.lane, .due = now() + 1s});
+  settle(
+      {.number = claimed.number, .lane = claimed.lane, .fence = claimed.fence, .due = now() + 1s});
   EXPECT_EQ(show("dlv_1").delivery.state, State::queued);
   EXPECT_EQ(show("dlv_1").delivery.attempts, 0U);
   EXPECT_EQ(store_->next_due().value(), now() + 1s);
@@ -232,17 +233,18 @@ TEST_F(SqliteStoreSettle, GivesBackUncountedWhatWasNotTried) {
   EXPECT_EQ(claim().at(0).tries, 0U);
 }
 
-TEST_F(SqliteStoreSettle, GivingBackLeavesTheWindowAsItIs) {
+TEST_P(StoreSettle, GivingBackLeavesTheWindowAsItIs) {
   for (int i = 0; i < 10; ++i) keep("dlv_" + std::to_string(i));
   settle(claim().at(0), State::delivered);
   for (int i = 0; i < 3; ++i) {
     const std::vector<Claimed> claimed = claim();
     ASSERT_EQ(claimed.size(), 2U);
-    for (const Claimed& each : claimed) settle({.number = each.number, .lane = each.lane});
+    for (const Claimed& each : claimed)
+      settle({.number = each.number, .lane = each.lane, .fence = each.fence});
   }
 }
 
-TEST_F(SqliteStoreSettle, ASecondTimeChangesNothing) {
+TEST_P(StoreSettle, ASecondTimeChangesNothing) {
   keep("dlv_1");
   keep("dlv_2");
   const Claimed claimed = claim().at(0);
@@ -253,18 +255,17 @@ TEST_F(SqliteStoreSettle, ASecondTimeChangesNothing) {
   EXPECT_EQ(show("dlv_1").attempts.size(), 1U);
   EXPECT_EQ(store_->stats()->running, 0U);
   EXPECT_EQ(claim_ids(), Ids{"dlv_2"});
-  store_.reset();
-  expect_sound(path_);
+  close_soundly();
 }
 
-TEST_F(SqliteStoreSettle, NeverTouchesWhatIsNotLent) {
+TEST_P(StoreSettle, NeverTouchesWhatIsNotLent) {
   keep("dlv_1");
   settle({.number = show("dlv_1").delivery.number, .lane = 1, .state = State::dead});
   settle({.number = 77, .lane = 77, .state = State::dead});
   EXPECT_EQ(claim_ids(), Ids{"dlv_1"});
 }
 
-TEST_F(SqliteStoreAccept, KnowsAnIdempotencyKeyOfTheSameSender) {
+TEST_P(StoreAccept, KnowsAnIdempotencyKeyOfTheSameSender) {
   NewDelivery first = new_delivery("dlv_1", now());
   first.idempotency_key = "key";
   first.digest = "digest";
@@ -297,7 +298,7 @@ TEST_F(SqliteStoreAccept, KnowsAnIdempotencyKeyOfTheSameSender) {
   }
 }
 
-TEST_F(SqliteStoreAccept, RefusesMoreThanTheDeliveriesOfItsBounds) {
+TEST_P(StoreAccept, RefusesMoreThanTheDeliveriesOfItsBounds) {
   bounds_.max_deliveries = 2;
   NewDelivery keyed = new_delivery("dlv_1", now());
   keyed.idempotency_key = "key";
@@ -313,7 +314,7 @@ TEST_F(SqliteStoreAccept, RefusesMoreThanTheDeliveriesOfItsBounds) {
   EXPECT_TRUE(accept(new_delivery("dlv_3", now())));
 }
 
-TEST_F(SqliteStoreAccept, ForgetsWhatIsDeliveredOrCancelledToMakeRoom) {
+TEST_P(StoreAccept, ForgetsWhatIsDeliveredOrCancelledToMakeRoom) {
   const uint64_t each =
       new_delivery("dlv_1", now()).head.size() + new_delivery("dlv_1", now()).body.size();
   bounds_.max_size = 4 * each;
@@ -331,11 +332,10 @@ TEST_F(SqliteStoreAccept, ForgetsWhatIsDeliveredOrCancelledToMakeRoom) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().reason, Reason::queue_full);
   EXPECT_TRUE(is_there("dlv_3"));
-  store_.reset();
-  expect_sound(path_);
+  close_soundly();
 }
 
-TEST_F(SqliteStoreAccept, IsUndoneByARollback) {
+TEST_P(StoreAccept, IsUndoneByARollback) {
   keep("dlv_1");
   EXPECT_TRUE(store_->begin());
   EXPECT_TRUE(store_->accept(new_delivery("dlv_2", now()), bounds_));
@@ -343,9 +343,12 @@ TEST_F(SqliteStoreAccept, IsUndoneByARollback) {
   EXPECT_FALSE(is_there("dlv_2"));
   EXPECT_EQ(store_->stats()->queued, 1U);
   keep("dlv_2");
-  store_.reset();
-  expect_sound(path_);
+  close_soundly();
 }
+
+EGRET_BOTH_STORES(StoreClaim);
+EGRET_BOTH_STORES(StoreSettle);
+EGRET_BOTH_STORES(StoreAccept);
 
 }  // namespace
 }  // namespace egret::queue

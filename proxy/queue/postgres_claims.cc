@@ -1,0 +1,209 @@
+// What the dispatcher needs of the store: lending and settling.
+#include <algorithm>
+
+#include "proxy/queue/postgres_parts.h"
+
+namespace egret::queue::pg {
+namespace {
+
+// How many deliveries of one lane one claim takes: others come before its next ones.
+constexpr int64_t kOfOneLane = 8;
+// Others may hold what is due: it is not asked for again at once.
+constexpr Duration kQuiet = std::chrono::milliseconds(50);
+
+// A lane that another claim or settlement has locked is that one's now.
+constexpr Sql kReady{"ready",
+                     "SELECT lane, fifo, LEAST(\"window\", width) - running FROM egret_lanes "
+                     "WHERE next_due <= $1 ORDER BY next_due, made LIMIT $2 "
+                     "FOR UPDATE SKIP LOCKED"};
+constexpr Sql kDueOfLane{"due_of_lane",
+                         "SELECT number, bytes FROM egret_deliveries "
+                         "WHERE lane = $1 AND state = 0 AND due <= $2 "
+                         "ORDER BY due, number LIMIT $3"};
+// The first of all, due or not: nothing overtakes it.
+constexpr Sql kHeadOfLane{
+    "head_of_lane",
+    "SELECT number, bytes FROM (SELECT number, bytes, state, due FROM egret_deliveries "
+    "WHERE lane = $1 AND fifo = 1 AND state IN (0, 1) ORDER BY number LIMIT 1) AS head "
+    "WHERE state = 0 AND due <= $2 LIMIT $3"};
+// One that an operator cancels at this moment is left to that; who waits for a lane while it holds
+// a delivery is never waited for here.
+constexpr Sql kLend{"lend",
+                    "UPDATE egret_deliveries SET state = 1, owner = $2, fence = $3 "
+                    "WHERE number IN (SELECT number FROM egret_deliveries "
+                    "WHERE number = ANY($1) AND state = 0 FOR UPDATE SKIP LOCKED)"};
+constexpr Sql kLent{"lent",
+                    "SELECT d.number, d.lane, d.id, d.sender, d.tries, c.head, c.body "
+                    "FROM egret_deliveries d JOIN egret_contents c ON c.number = d.number "
+                    "WHERE d.number = ANY($1) AND d.state = 1 AND d.owner = $2 AND d.fence = $3"};
+
+constexpr Sql kGiveBack{"give_back",
+                        "UPDATE egret_deliveries SET state = $4, due = $5, finished = $6, "
+                        "owner = NULL, fence = NULL "
+                        "WHERE number = $1 AND state = 1 AND owner = $2 AND fence = $3 "
+                        "RETURNING lane, host"};
+constexpr Sql kSettle{
+    "settle",
+    "WITH settled AS (UPDATE egret_deliveries SET state = $4, due = $5, finished = $6, "
+    "tries = tries + 1, attempts = attempts + 1, owner = NULL, fence = NULL "
+    "WHERE number = $1 AND state = 1 AND owner = $2 AND fence = $3 "
+    "RETURNING number, attempts, lane, host), "
+    "noted AS (INSERT INTO egret_attempts (delivery, number, began, resolve_ms, connect_ms, "
+    "tls_ms, wait_ms, total_ms, status, reason, detail, address, answer) "
+    "SELECT number, attempts, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 FROM settled) "
+    "SELECT lane, host FROM settled"};
+
+}  // namespace
+
+Result<std::vector<PostgresStore::Ready>> PostgresStore::lock_ready(size_t most, WallTime now) {
+  const Result<Answer> rows = ask(kReady, Values(now, most));
+  if (!rows) return Unexpected(rows.error());
+  std::vector<Ready> lanes;
+  for (int i = 0; i < rows->rows(); ++i) {
+    lanes.push_back({.lane = rows->number(i, 0),
+                     .fifo = rows->number(i, 1) != 0,
+                     .room = rows->number(i, 2),
+                     .numbers = {}});
+  }
+  return lanes;
+}
+
+// Which of the lanes' deliveries are to be lent. Lanes that there was no room for stay as they are.
+Result<> PostgresStore::choose(std::vector<Ready>& lanes, size_t most, uint64_t most_bytes,
+                               WallTime now) {
+  for (const Ready& each : lanes) {
+    const int64_t take =
+        each.fifo ? 1 : std::min({each.room, static_cast<int64_t>(most), kOfOneLane});
+    connection_->add(each.fifo ? kHeadOfLane : kDueOfLane, Values(each.lane, now, take));
+  }
+  const Result<std::vector<Answer>> answers = connection_->run();
+  if (!answers) return Unexpected(answers.error());
+  size_t looked_at = 0;
+  for (; looked_at < lanes.size() && most > 0 && most_bytes > 0; ++looked_at) {
+    const Answer& due = (*answers)[looked_at];
+    for (int row = 0; row < due.rows() && most > 0 && most_bytes > 0; ++row) {
+      lanes[looked_at].numbers.push_back(due.number(row, 0));
+      --most;
+      most_bytes -= std::min(most_bytes, static_cast<uint64_t>(due.number(row, 1)));
+    }
+  }
+  lanes.resize(looked_at);
+  return {};
+}
+
+Result<std::vector<Claimed>> PostgresStore::lend(const std::vector<Ready>& lanes, WallTime now) {
+  std::vector<int64_t> numbers;
+  for (const Ready& each : lanes) {
+    numbers.insert(numbers.end(), each.numbers.begin(), each.numbers.end());
+  }
+  claims_.push_back(++fence_);
+  connection_->add(kLend, Values(numbers, owner_, fence_));
+  const Result<Answer> rows = connection_->ask(kLent, Values(numbers, owner_, fence_));
+  if (!rows) return Unexpected(rows.error());
+  std::map<int64_t, int> row_of;
+  for (int i = 0; i < rows->rows(); ++i) row_of[rows->number(i, 0)] = i;
+  std::vector<Claimed> all;
+  for (const Ready& each : lanes) {
+    int64_t count = 0;
+    for (const int64_t number : each.numbers) {
+      const auto found = row_of.find(number);
+      if (found == row_of.end()) continue;
+      const int row = found->second;
+      all.push_back({.number = number,
+                     .lane = each.lane,
+                     .fence = fence_,
+                     .id = rows->text(row, 2),
+                     .sender = rows->text(row, 3),
+                     .tries = static_cast<uint32_t>(rows->number(row, 4)),
+                     .head = rows->text(row, 5),
+                     .body = rows->text(row, 6)});
+      ++count;
+    }
+    add_lent(*connection_, each.lane, count, now);
+    delta_.running += count;
+  }
+  return all;
+}
+
+Result<std::vector<Claimed>> PostgresStore::claim(size_t most, uint64_t most_bytes, WallTime now) {
+  std::vector<Claimed> all;
+  if (most == 0 || most_bytes == 0) return all;
+  if (!connected()) return Unexpected(why_);
+  Result<> done = flush();
+  if (!done) return Unexpected(done.error());
+  Result<std::vector<Ready>> lanes = lock_ready(most, now);
+  if (!lanes) return Unexpected(lanes.error());
+  if (!lanes->empty()) {
+    done = choose(*lanes, most, most_bytes, now);
+    if (!done) return Unexpected(done.error());
+    Result<std::vector<Claimed>> lent = lend(*lanes, now);
+    if (!lent) return lent;
+    all = std::move(*lent);
+  }
+  if (all.empty()) quiet_until_ = now + kQuiet;
+  return all;
+}
+
+// It is done at the end, with the others.
+Result<> PostgresStore::settle(const Settled& settled, WallTime now) {
+  settling_.push_back({settled, now});
+  return {};
+}
+
+Result<> PostgresStore::run_settlements() {
+  if (settling_.empty()) return {};
+  for (const auto& [settled, now] : settling_) {
+    const int state = static_cast<int>(settled.state);
+    std::optional<WallTime> finished;
+    if (settled.state != State::queued) finished = now;
+    if (!settled.attempt) {
+      connection_->add(kGiveBack,
+                       Values(settled.number, owner_, settled.fence, state, settled.due, finished));
+      continue;
+    }
+    const Attempt& attempt = *settled.attempt;
+    connection_->add(kSettle,
+                     Values(settled.number, owner_, settled.fence, state, settled.due, finished,
+                            attempt.began, attempt.resolve_ms, attempt.connect_ms, attempt.tls_ms,
+                            attempt.wait_ms, attempt.total_ms, attempt.status, attempt.reason,
+                            Bytes{attempt.detail}, attempt.address, Bytes{attempt.answer}));
+  }
+  const std::vector<Settling> all = std::move(settling_);
+  settling_.clear();
+  const Result<std::vector<Answer>> answers = connection_->run();
+  if (!answers) {
+    if (connection_->broken()) why_ = answers.error();
+    return Unexpected(answers.error());
+  }
+  const size_t first = answers->size() - all.size();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const Answer& row = (*answers)[first + i];
+    if (row.rows() == 0) continue;  // it is not lent to us (any more)
+    Settling each = all[i];
+    each.settled.lane = row.number(0, 0);
+    apply(each, row.text(0, 1));
+  }
+  return {};
+}
+
+void PostgresStore::apply(const Settling& each, const std::string& host) {
+  const Settled& settled = each.settled;
+  lanes_.refresh(settled.lane, each.now, 1);
+  --delta_.running;
+  if (settled.state != State::queued) {
+    delta_.count(State::queued, -1);
+    delta_.count(settled.state, 1);
+  }
+  if (!settled.attempt) return;
+  // A lane that works takes more at once; one that does not, one at a time.
+  lanes_.judge(settled.lane, settled.well);
+  Judged& judged = judged_[host];
+  judged.at = each.now;
+  judged.succeeded |= settled.well;
+  judged.fails = !settled.well;
+  if (settled.well) return;
+  if (!settled.disable_why.empty()) judged.disable_why = settled.disable_why;
+  judged.disable_after = settled.disable_after;
+}
+
+}  // namespace egret::queue::pg

@@ -1,0 +1,396 @@
+// Connecting, transactions, and what senders need of the store.
+#include "proxy/queue/postgres_parts.h"
+#include "proxy/queue/postgres_schema.h"
+
+namespace egret::queue::pg {
+namespace {
+
+constexpr Sql kBegin{"begin", "BEGIN"};
+constexpr Sql kCommit{"commit", "COMMIT"};
+constexpr Sql kRollback{"rollback", "ROLLBACK"};
+// Whoever takes this Egret for dead waits for its transaction, or is waited for.
+constexpr Sql kLockOwner{"lock_owner",
+                         "SELECT owner FROM egret_owners WHERE owner = $1 FOR UPDATE"};
+constexpr Sql kTotals{"totals",
+                      "UPDATE egret_owners SET queued = queued + $2, running = running + $3, "
+                      "delivered = delivered + $4, dead = dead + $5, cancelled = cancelled + $6, "
+                      "bytes = bytes + $7 WHERE owner = $1"};
+constexpr Sql kInsert{
+    "insert",
+    "WITH stored AS (INSERT INTO egret_deliveries (id, webhook_id, lane, fifo, state, due, "
+    "accepted, finished, sender, rule, method, destination, host, size, bytes, idempotency_key, "
+    "digest) "
+    "SELECT $1, $2, $3, $4, CASE WHEN off THEN 3 ELSE 0 END, $5, $6, CASE WHEN off THEN $6 END, "
+    "$7, $8, $9, $10, $11, $12, $13, $14, $15 FROM (SELECT EXISTS (SELECT 1 FROM egret_endpoints "
+    "WHERE host = $11 AND disabled IS NOT NULL) AS off) AS endpoint "
+    "ON CONFLICT DO NOTHING RETURNING number, state), "
+    "content AS (INSERT INTO egret_contents (number, head, body) "
+    "SELECT number, $16, $17 FROM stored) SELECT state FROM stored"};
+constexpr Sql kByKey{"by_key",
+                     "SELECT id, digest, state FROM egret_deliveries "
+                     "WHERE sender = $1 AND idempotency_key = $2"};
+constexpr Sql kById{"by_id", "SELECT id, digest, state FROM egret_deliveries WHERE id = $1"};
+
+// What a session is given; a kin that does not know one does without. A backend that hangs lets go
+// of its locks; the tables grow from nothing, and plans for small ones would last.
+constexpr Sql kSettings[] = {
+    {"set_idle", "SET idle_in_transaction_session_timeout = 15000"},
+    {"set_lock", "SET lock_timeout = 8000"},
+    {"set_seqscan", "SET enable_seqscan = off"},
+    {"set_jit", "SET jit = off"},
+};
+
+constexpr Duration kFirstWait = std::chrono::milliseconds(100);
+constexpr Duration kLongestWait = std::chrono::seconds(5);
+
+TimePoint steady_now() { return SystemClock().now(); }
+
+Unexpected full(int64_t held, const char* what) {
+  return Unexpected(Reason::queue_full, "The queue holds " + std::to_string(held) + what);
+}
+
+}  // namespace
+
+void Delta::count(State state, int64_t change) {
+  int64_t& total = state == State::delivered   ? delivered
+                   : state == State::dead      ? dead
+                   : state == State::cancelled ? cancelled
+                                               : queued;
+  total += change;
+}
+
+void Delta::add(const Delta& other) {
+  queued += other.queued;
+  running += other.running;
+  delivered += other.delivered;
+  dead += other.dead;
+  cancelled += other.cancelled;
+  bytes += other.bytes;
+}
+
+PostgresStore::PostgresStore(PostgresOptions options) : options_(std::move(options)) {}
+
+PostgresStore::~PostgresStore() {
+  listener_.reset();
+  if (connected() && owner_ != 0) static_cast<void>(leave());
+}
+
+Result<> PostgresStore::connect(bool* hopeless) {
+  if (steady_now() < retry_at_) return Unexpected(why_);
+  const Login login{options_.uri, options_.password ? options_.password() : std::string()};
+  Result<std::unique_ptr<Connection>> opened =
+      Connection::open(login, {options_.connect, options_.answer});
+  Result<> done;
+  if (opened) {
+    connection_ = std::move(*opened);
+    for (const Sql& each : kSettings) static_cast<void>(connection_->ask(each));
+    const std::optional<SchemaFailure> schema = prepare_schema(*connection_);
+    if (schema && hopeless != nullptr) *hopeless = schema->hopeless;
+    if (schema) done = Unexpected(schema->failure);
+    if (done) done = register_owner();
+  } else {
+    done = Unexpected(opened.error());
+  }
+  if (!done) {
+    connection_.reset();
+    why_ = done.error();
+    wait_ = std::min(std::max(2 * wait_, kFirstWait), kLongestWait);
+    const double part = std::uniform_real_distribution<double>(0.5, 1)(dice_);
+    retry_at_ = steady_now() + std::chrono::duration_cast<Duration>(wait_ * part);
+    if (!said_ && options_.say) options_.say(why_.detail + " It is tried again and again.");
+    said_ = true;
+    return done;
+  }
+  if (said_ && options_.say) options_.say("The queue's store: PostgreSQL is there again.");
+  said_ = false;
+  wait_ = {};
+  return {};
+}
+
+void PostgresStore::lose(const Failure& why) {
+  doubtful_.insert(doubtful_.end(), claims_.begin(), claims_.end());
+  claims_.clear();
+  connection_.reset();
+  in_transaction_ = false;
+  why_ = why;
+  retry_at_ = {};  // at once: the server may just have been restarted
+}
+
+Result<> PostgresStore::ready() {
+  if (connection_ && connection_->broken()) lose(why_);
+  if (connection_) return {};
+  return connect();
+}
+
+Result<Answer> PostgresStore::ask(const Sql& sql, Values values) {
+  if (!connected()) return Unexpected(why_);
+  if (!settling_.empty()) {
+    const Result<> settled = run_settlements();
+    if (!settled) return Unexpected(settled.error());
+  }
+  Result<Answer> answer = connection_->ask(sql, std::move(values));
+  if (!answer && connection_->broken()) why_ = answer.error();
+  return answer;
+}
+
+Result<> PostgresStore::begin() {
+  next_due_.reset();
+  forget_gathered();
+  Result<> done;
+  // A connection that was cut while nothing was under way is made anew, once.
+  for (int i = 0; i < 2; ++i) {
+    done = ready();
+    if (!done) return done;
+    done = lock_owner();
+    if (done) return done;
+    if (!connection_->broken()) return done;
+    lose(done.error());
+  }
+  return done;
+}
+
+// Begins; an Egret that was taken for dead is another one from now on.
+Result<> PostgresStore::lock_owner() {
+  for (int i = 0; i < 2; ++i) {
+    connection_->add(kBegin);
+    const Result<Answer> locked = connection_->ask(kLockOwner, Values(owner_));
+    if (locked && locked->rows() == 1) {
+      in_transaction_ = true;
+      return {};
+    }
+    if (connection_->broken()) return Unexpected(locked.error());
+    static_cast<void>(connection_->ask(kRollback));
+    if (!locked) return Unexpected(locked.error());
+    const Result<> registered = register_owner();
+    if (!registered) return registered;
+  }
+  return Unexpected(postgres_failure("this Egret is taken for dead again and again"));
+}
+
+// What was gathered, in the one order that everybody keeps: deliveries, endpoints, lanes.
+Result<> PostgresStore::flush() {
+  Result<> done = run_settlements();
+  if (done) done = write_endpoints();
+  if (!done) return done;
+  wakes_ |= lanes_.wakes();
+  lanes_.add_to(*connection_);
+  return {};
+}
+
+void PostgresStore::add_totals() {
+  if (delta_ == Delta()) return;
+  connection_->add(kTotals, Values(owner_, delta_.queued, delta_.running, delta_.delivered,
+                                   delta_.dead, delta_.cancelled, delta_.bytes));
+}
+
+Result<> PostgresStore::commit() {
+  if (!connected()) return Unexpected(why_);
+  Result<> done = flush();
+  if (done) {
+    add_totals();
+    add_news();
+    const Result<Answer> kept = connection_->ask(kCommit);
+    if (!kept) done = Unexpected(kept.error());
+    if (kept && !kept->committed()) done = Unexpected(postgres_failure("it was rolled back"));
+  }
+  if (!done) {
+    if (connection_->broken()) lose(done.error());
+    return done;
+  }
+  in_transaction_ = false;
+  since_.add(delta_);
+  if (wakes_) quiet_until_.reset();
+  forget_gathered();
+  return {};
+}
+
+void PostgresStore::forget_gathered() {
+  settling_.clear();
+  judged_.clear();
+  lanes_.clear();
+  delta_ = {};
+  claims_.clear();
+  wakes_ = false;
+}
+
+void PostgresStore::rollback() {
+  if (connection_) {
+    connection_->forget();
+    if (in_transaction_ && !connection_->broken()) static_cast<void>(connection_->ask(kRollback));
+    if (connection_->broken()) lose(why_);
+  }
+  in_transaction_ = false;
+  forget_gathered();
+}
+
+Result<> PostgresStore::within(const std::function<Result<>()>& work) {
+  Result<> done = begin();
+  if (done) done = work();
+  if (done) done = commit();
+  if (!done) rollback();
+  return done;
+}
+
+int64_t PostgresStore::queued() const {
+  return static_cast<int64_t>(seen_.queued) + since_.queued + delta_.queued;
+}
+
+int64_t PostgresStore::bytes() const {
+  return static_cast<int64_t>(seen_.bytes) + since_.bytes + delta_.bytes;
+}
+
+Result<std::optional<Accepted>> PostgresStore::known(const NewDelivery& delivery) {
+  if (delivery.idempotency_key.empty()) return std::optional<Accepted>();
+  const Result<Answer> row = ask(kByKey, Values(delivery.sender, Bytes{delivery.idempotency_key}));
+  if (!row) return Unexpected(row.error());
+  if (row->rows() == 0) return std::optional<Accepted>();
+  return std::optional(Accepted{
+      .id = row->text(0, 0), .known = true, .differs = row->text(0, 1) != delivery.digest});
+}
+
+// What is kept only to be looked at goes before anything is refused.
+Result<> PostgresStore::make_room(uint64_t wanted, uint64_t most) {
+  constexpr int kAtMost = 100;
+  for (const State state : {State::delivered, State::cancelled}) {
+    const Result<int> forgotten = forget(state, WallTime::max(), kAtMost);
+    if (!forgotten) return Unexpected(forgotten.error());
+    if (bytes() + static_cast<int64_t>(wanted) <= static_cast<int64_t>(most)) return {};
+  }
+  return full(bytes(), " bytes (queue.max_size).");
+}
+
+// Those that come first have the room. What is known needs none.
+Result<> PostgresStore::find_room(std::vector<Arriving>& all, const Bounds& bounds) {
+  for (Arriving& each : all) {
+    const uint64_t size = each.delivery->head.size() + each.delivery->body.size();
+    Result<> room;
+    if (queued() >= static_cast<int64_t>(bounds.max_deliveries)) {
+      room = full(queued(), " deliveries (queue.max_deliveries).");
+    } else if (bytes() + static_cast<int64_t>(size) > static_cast<int64_t>(bounds.max_size)) {
+      room = make_room(size, bounds.max_size);
+    }
+    each.inserts = room.has_value();
+    if (room) {
+      ++delta_.queued;
+      delta_.bytes += static_cast<int64_t>(size);
+      continue;
+    }
+    if (room.error().reason == Reason::queue_unavailable) return room;
+    Result<std::optional<Accepted>> there = known(*each.delivery);
+    if (!there) return Unexpected(there.error());
+    each.result = Unexpected(room.error());
+    if (*there) each.result = std::move(**there);
+  }
+  // They are counted when they are there; what was forgotten for them stays so.
+  for (const Arriving& each : all) {
+    if (!each.inserts) continue;
+    --delta_.queued;
+    delta_.bytes -= static_cast<int64_t>(each.delivery->head.size() + each.delivery->body.size());
+  }
+  return {};
+}
+
+Result<> PostgresStore::insert(std::vector<Arriving>& all) {
+  for (const Arriving& each : all) {
+    if (!each.inserts) continue;
+    const NewDelivery& made = *each.delivery;
+    std::optional<Bytes> key;
+    if (!made.idempotency_key.empty()) key = Bytes{made.idempotency_key};
+    connection_->add(kInsert,
+                     Values(made.id, made.webhook_id, each.lane, made.fifo ? 1 : 0, made.due,
+                            made.accepted, made.sender, made.rule, made.method, made.destination,
+                            made.host, made.body.size(), made.head.size() + made.body.size(), key,
+                            Bytes{made.digest}, Bytes{made.head}, Bytes{made.body}));
+  }
+  const Result<std::vector<Answer>> answers = connection_->run();
+  if (!answers) return Unexpected(answers.error());
+  auto answer = answers->begin();
+  for (Arriving& each : all) {
+    if (!each.inserts) continue;
+    const Answer& stored = *answer++;
+    each.inserts = stored.rows() == 1;
+    if (!each.inserts) continue;
+    const NewDelivery& made = *each.delivery;
+    const auto state = static_cast<State>(stored.number(0, 0));
+    each.result = Accepted{.id = made.id, .dead = state == State::dead};
+    lanes_.join(made, each.lane, state == State::queued);
+    delta_.count(state, 1);
+    delta_.bytes += static_cast<int64_t>(made.head.size() + made.body.size());
+  }
+  return {};
+}
+
+// Why some were not inserted: by their key, or because they are there since a commit whose answer
+// was lost.
+Result<> PostgresStore::find_known(std::vector<Arriving>& all) {
+  std::vector<Arriving*> conflicts;
+  for (Arriving& each : all) {
+    if (each.inserts || each.result || each.result.error().reason != Reason::internal_error) {
+      continue;
+    }
+    conflicts.push_back(&each);
+    const NewDelivery& made = *each.delivery;
+    connection_->add(kById, Values(made.id));
+    connection_->add(kByKey, Values(made.sender, Bytes{made.idempotency_key}));
+  }
+  const Result<std::vector<Answer>> answers = connection_->run();
+  if (!answers) return Unexpected(answers.error());
+  for (size_t i = 0; i < conflicts.size(); ++i) {
+    const Answer& own = (*answers)[2 * i];
+    const Answer& other = (*answers)[2 * i + 1];
+    const NewDelivery& made = *conflicts[i]->delivery;
+    if (own.rows() > 0) {
+      const auto state = static_cast<State>(own.number(0, 2));
+      conflicts[i]->result = Accepted{.id = made.id, .dead = state == State::dead};
+    } else if (other.rows() > 0) {
+      conflicts[i]->result = Accepted{
+          .id = other.text(0, 0), .known = true, .differs = other.text(0, 1) != made.digest};
+    } else {
+      return Unexpected(postgres_failure("what stood in a delivery's way has gone"));
+    }
+  }
+  return {};
+}
+
+std::vector<Result<Accepted>> PostgresStore::accept_all(std::span<const NewDelivery* const> all,
+                                                        const Bounds& bounds) {
+  std::vector<Arriving> arriving;
+  for (const NewDelivery* each : all) {
+    arriving.push_back({.delivery = each,
+                        .lane = lane_number(each->lane, each->fifo),
+                        .result = Unexpected(Reason::internal_error)});
+  }
+  Result<> done = connected() ? Result<>() : Result<>(Unexpected(why_));
+  if (done) done = find_room(arriving, bounds);
+  if (done) done = insert(arriving);
+  if (done) done = find_known(arriving);
+  if (!done && connected() == false) why_ = done.error();
+  std::vector<Result<Accepted>> results;
+  for (Arriving& each : arriving) {
+    if (done) {
+      results.push_back(std::move(each.result));
+    } else {
+      results.emplace_back(Unexpected(done.error()));
+    }
+  }
+  return results;
+}
+
+Result<Accepted> PostgresStore::accept(const NewDelivery& delivery, const Bounds& bounds) {
+  const NewDelivery* const only = &delivery;
+  return std::move(accept_all(std::span(&only, 1), bounds).front());
+}
+
+}  // namespace egret::queue::pg
+
+namespace egret::queue {
+
+Result<std::unique_ptr<Store>> open_postgres_store(PostgresOptions options) {
+  auto store = std::make_unique<pg::PostgresStore>(std::move(options));
+  bool hopeless = false;
+  const Result<> connected = store->connect(&hopeless);
+  if (hopeless) return Unexpected(connected.error());
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+}  // namespace egret::queue
