@@ -22,7 +22,7 @@ std::string value_of(const Parsed& options, std::string_view keyword) {
 
 }  // namespace
 
-Result<> check_postgres_store(const std::string& uri, const std::string& password) {
+Result<> check_postgres_store(const std::string& uri, const Secret& password) {
   const Result<std::unique_ptr<pg::Connection>> opened =
       pg::Connection::open({uri, password}, pg::Patience());
   if (!opened) return Unexpected(opened.error());
@@ -44,16 +44,16 @@ Result<PostgresPlaces> postgres_places(const std::string& uri) {
        {"passfile", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir"}) {
     for (const Parsed* options : {&given, &usual}) {
       const std::string file = value_of(*options, keyword);
-      if (!file.empty() && file != "system") places.read.push_back(file);
+      if (!file.empty() && file != "system") places.named.push_back(file);
     }
   }
   if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') {
     for (const char* name : {"/.pgpass", "/.postgresql", "/.pg_service.conf"}) {
-      places.read.push_back(std::string(home) + name);
+      places.usual.push_back(std::string(home) + name);
     }
   }
   for (const char* name : {"PGSERVICEFILE", "PGSYSCONFDIR"}) {
-    if (const char* file = std::getenv(name); file != nullptr) places.read.emplace_back(file);
+    if (const char* file = std::getenv(name); file != nullptr) places.usual.emplace_back(file);
   }
   std::string host = value_of(given, "host");
   if (host.empty() && value_of(given, "hostaddr").empty()) host = value_of(usual, "host");

@@ -78,7 +78,7 @@ Result<Options> options_of(const Login& login) {
     if (each->val != nullptr) options.set(each->keyword, each->val);
   }
   PQconninfoFree(parsed);
-  if (!login.password.empty()) options.set("password", login.password);
+  if (!login.password.empty()) options.set("password", std::string(login.password.reveal()));
   return options;
 }
 
@@ -206,7 +206,10 @@ Result<PGresult*> Connection::next(Deadline deadline) {
     if (unsent < 0) return lost(PQerrorMessage(handle_.get()));
     if (PQisBusy(handle_.get()) == 0) return PQgetResult(handle_.get());
     const auto events = static_cast<short>(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
-    if (!wait_for(PQsocket(handle_.get()), events, deadline)) return lost("it has not answered");
+    if (!wait_for(PQsocket(handle_.get()), events, deadline)) {
+      timed_out_ = true;
+      return lost("it has not answered");
+    }
     if (PQconsumeInput(handle_.get()) != 1) return lost(PQerrorMessage(handle_.get()));
   }
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "proxy/queue/postgres_values.h"
 
 namespace egret::queue::pg {
@@ -19,7 +20,7 @@ struct Patience {
 // Where, and as whom. `password`: empty for libpq's own ways (passfile, ~/.pgpass).
 struct Login {
   std::string uri;
-  std::string password;
+  Secret password;
 };
 
 // One connection. Statements are sent together (libpq's pipeline) and answered together, so that a
@@ -43,6 +44,8 @@ class Connection {
 
   // It cannot be used any more.
   [[nodiscard]] bool broken() const { return broken_; }
+  // Since it has not answered in time.
+  [[nodiscard]] bool timed_out() const { return timed_out_; }
   // The SQLSTATE of the last failure; empty: PostgreSQL did not say, as when it has gone.
   [[nodiscard]] const std::string& code() const { return code_; }
 
@@ -78,6 +81,7 @@ class Connection {
   std::vector<Waiting> waiting_;
   std::set<const char*> prepared_;
   bool broken_ = false;
+  bool timed_out_ = false;
   std::string code_;
 };
 

@@ -71,7 +71,7 @@ Result<> PostgresStore::register_owner() {
 void PostgresStore::listen(std::function<void()> changed) {
   listener_ = std::make_unique<Listener>(
       [uri = options_.uri, password = options_.password] {
-        return Login{uri, password ? password() : std::string()};
+        return Login{uri, password ? password() : Secret()};
       },
       Patience{options_.connect, options_.answer}, std::move(changed));
   listener_->set_own(owner_);

@@ -95,6 +95,7 @@ class PostgresStore final : public Store {
   Result<> register_owner();
   Result<> look();
   void lose(const Failure& why);
+  void back_off();
   void forget_gathered();
   [[nodiscard]] bool connected() const { return connection_ && !connection_->broken(); }
   // Adds what was gathered, ready to be run.

@@ -77,7 +77,7 @@ PostgresStore::~PostgresStore() {
 
 Result<> PostgresStore::connect(bool* hopeless) {
   if (steady_now() < retry_at_) return Unexpected(why_);
-  const Login login{options_.uri, options_.password ? options_.password() : std::string()};
+  const Login login{options_.uri, options_.password ? options_.password() : Secret()};
   Result<std::unique_ptr<Connection>> opened =
       Connection::open(login, {options_.connect, options_.answer});
   Result<> done;
@@ -94,9 +94,7 @@ Result<> PostgresStore::connect(bool* hopeless) {
   if (!done) {
     connection_.reset();
     why_ = done.error();
-    wait_ = std::min(std::max(2 * wait_, kFirstWait), kLongestWait);
-    const double part = std::uniform_real_distribution<double>(0.5, 1)(dice_);
-    retry_at_ = steady_now() + std::chrono::duration_cast<Duration>(wait_ * part);
+    back_off();
     if (!said_ && options_.say) options_.say(why_.detail + " It is tried again and again.");
     said_ = true;
     return done;
@@ -107,13 +105,23 @@ Result<> PostgresStore::connect(bool* hopeless) {
   return {};
 }
 
+void PostgresStore::back_off() {
+  wait_ = std::min(std::max(2 * wait_, kFirstWait), kLongestWait);
+  const double part = std::uniform_real_distribution<double>(0.5, 1)(dice_);
+  retry_at_ = steady_now() + std::chrono::duration_cast<Duration>(wait_ * part);
+}
+
+// It is tried again at once, since the server may just have been restarted; not when it was waited
+// for in vain, or a crowd would wait so long one by one.
 void PostgresStore::lose(const Failure& why) {
+  const bool in_vain = connection_ && (!connection_->broken() || connection_->timed_out());
   doubtful_.insert(doubtful_.end(), claims_.begin(), claims_.end());
   claims_.clear();
   connection_.reset();
   in_transaction_ = false;
   why_ = why;
-  retry_at_ = {};  // at once: the server may just have been restarted
+  retry_at_ = {};
+  if (in_vain) back_off();
 }
 
 Result<> PostgresStore::ready() {
@@ -143,7 +151,6 @@ Result<> PostgresStore::begin() {
     if (!done) return done;
     done = lock_owner();
     if (done) return done;
-    if (!connection_->broken()) return done;
     lose(done.error());
   }
   return done;

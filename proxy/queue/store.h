@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "proxy/queue/delivery.h"
 
 namespace egret::queue {
@@ -98,7 +99,7 @@ Result<> check_sqlite_store(const std::string& path);
 struct PostgresOptions {
   std::string uri;  // as libpq takes it, without a password
   // Asked at each connect; empty: libpq's own ways, as a passfile. Any thread.
-  std::function<std::string()> password = {};
+  std::function<Secret()> password = {};
   // Told once that there is no connection, and once that there is one again. Any thread.
   std::function<void(const std::string&)> say = {};
   // An Egret that has not been heard of for so long is taken for dead: what it has borrowed is
@@ -116,11 +117,12 @@ struct PostgresOptions {
 Result<std::unique_ptr<Store>> open_postgres_store(PostgresOptions options);
 
 // Whether it can be reached, and is Egret's or empty. Nothing is made or changed.
-Result<> check_postgres_store(const std::string& uri, const std::string& password);
+Result<> check_postgres_store(const std::string& uri, const Secret& password);
 
 // What libpq opens once Egret is confined.
 struct PostgresPlaces {
-  std::vector<std::string> read;  // files and folders; not all are there
+  std::vector<std::string> named;  // files that it names: others may take their places
+  std::vector<std::string> usual;  // of the user and of the machine; few are there
   bool unix_socket = false;
 };
 // Errors: queue_unavailable, when the URI is none.
