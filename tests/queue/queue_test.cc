@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <future>
 #include <latch>
 #include <set>
 #include <thread>
@@ -23,10 +25,12 @@ struct Fake {
   int begins_fail = 0;           // how many of the next
   int commits_fail = 0;
   bool more_to_sweep = false;
+  Duration beat = Duration::max();
   std::optional<WallTime> due;
 
   Ids kept;
-  Ids log;  // begin, an id, sweep, commit, rollback
+  Ids log;  // begin, an id, sweep, commit, rollback, tick
+  std::function<void()> changed;
   bool gone = false;
 };
 
@@ -58,8 +62,16 @@ class FakeStore final : public Store {
   Result<std::optional<Accepted>> known(const NewDelivery& /*made*/) override {
     return std::optional<Accepted>();
   }
+  void listen(std::function<void()> changed) override { fake_.changed = std::move(changed); }
+  [[nodiscard]] Duration beat() const override { return fake_.beat; }
+  Result<> tick(WallTime /*now*/) override {
+    fake_.log.emplace_back("tick");
+    return {};
+  }
+  [[nodiscard]] uint32_t owners() const override { return 3; }
   Result<std::vector<Claimed>> claim(size_t /*most*/, uint64_t /*bytes*/,
                                      WallTime /*now*/) override {
+    fake_.log.emplace_back("claim");
     return std::vector<Claimed>();
   }
   Result<std::optional<WallTime>> next_due() override { return fake_.due; }
@@ -141,6 +153,50 @@ TEST_F(QueueTest, MakesOneCommitOfWhatHasComeTogether) {
   EXPECT_EQ(queue_.counts().accepted, 3U);
   EXPECT_EQ(queue_.stats().queued, 3U);
   EXPECT_FALSE(queue_.turn());
+}
+
+TEST_F(QueueTest, AcceptsWhatHasComeTogetherFirstAndClaimsLast) {
+  const auto accept = [&](const std::string& id) {
+    queue_.submit(new_delivery(id, clock_.wall()), [this, id](const Result<Accepted>& accepted) {
+      told_.push_back(id + (accepted ? ": " + accepted->id
+                                     : ": " + std::string(name(accepted.error().reason))));
+    });
+  };
+  fake_.full = {"full"};
+  queue_.submit(
+      [](Store& store) -> Result<> {
+        EXPECT_TRUE(store.claim(1, 1, WallTime()));
+        return {};
+      },
+      [this](const Result<>&) { told_.emplace_back("claimed"); }, Queue::Turn::last);
+  submit("work");
+  for (const char* id : {"a", "full", "b"}) accept(id);
+  EXPECT_TRUE(queue_.turn());
+  EXPECT_EQ(fake_.log, (Ids{"begin", "a", "full", "b", "work", "claim", "commit"}));
+  EXPECT_EQ(told_, (Ids{"claimed", "work", "a: a", "full: queue_full", "b: b"}));
+  EXPECT_EQ(queue_.counts().accepted, 3U);
+
+  // The storage fails at one: each is done alone.
+  told_.clear();
+  fake_.broken = {"d"};
+  for (const char* id : {"c", "d", "e"}) accept(id);
+  queue_.turn();
+  EXPECT_EQ(told_, (Ids{"c: c", "d: queue_unavailable", "e: e"}));
+  EXPECT_EQ(queue_.counts().accepted, 5U);
+}
+
+TEST_F(QueueTest, TicksAsOftenAsTheStoreBeats) {
+  Fake fake;
+  fake.beat = 2s;
+  Queue queue(std::make_unique<FakeStore>(fake), {}, clock_);
+  queue.turn();
+  fake.log.clear();
+  queue.turn();
+  EXPECT_EQ(fake.log, Ids{});
+  clock_.advance(2s);
+  queue.turn();
+  EXPECT_EQ(fake.log, Ids{"tick"});
+  EXPECT_EQ(queue.owners(), 3U);
 }
 
 TEST_F(QueueTest, TakesABoundedNumberIntoOneCommit) {
@@ -277,6 +333,20 @@ TEST_F(QueueTest, ASweepThatCouldNotBeKeptWaitsForTheNextMinute) {
   EXPECT_EQ(std::ranges::count(fake_.log, "sweep"), 2);
   clock_.advance(1min);
   EXPECT_TRUE(queue_.turn());
+}
+
+TEST(QueueThread, LooksAgainWhenAnotherMayHaveMadeSomethingDue) {
+  Fake fake;
+  const test::ManualClock clock;
+  Queue queue(std::make_unique<FakeStore>(fake), {}, clock);
+  std::promise<void> due;
+  queue.add_waker([&, told = false](std::optional<WallTime> when) mutable {
+    if (when && !std::exchange(told, true)) due.set_value();
+  });
+  fake.due = clock.wall() + 1h;  // before its thread is there
+  queue.start();
+  fake.changed();
+  due.get_future().wait();
 }
 
 TEST(QueueThread, DoesWhatManyThreadsSubmitAndAllOfItBeforeItEnds) {
