@@ -52,7 +52,7 @@ void read_settings(const Node& root, Settings& settings, Diagnostics& diagnostic
   read_listeners(mapping, settings, pem);
   read_admin(mapping, settings, secrets);
   read_process(mapping, settings);
-  read_queue(mapping, settings);
+  read_queue(mapping, settings, secrets);
   read_resolver(mapping, settings);
   read_senders(mapping, settings, secrets);
   read_interception(mapping, settings, pem);

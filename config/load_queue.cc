@@ -1,7 +1,9 @@
 // queue, and of a policy `delivery`: what is kept, and how it is delivered.
 #include <algorithm>
 
+#include "base/text.h"
 #include "config/scalars.h"
+#include "config/secrets.h"
 #include "config/sections.h"
 
 namespace egret::config {
@@ -15,14 +17,43 @@ using std::chrono::milliseconds;
 constexpr size_t kMostWaits = 100;
 constexpr Duration kLongest = hours(24 * 365);
 
-std::optional<std::string> parse_store(std::string_view text, std::string& why) {
+// Which of the two.
+struct Place {
+  std::string path;
+  std::string postgres;
+};
+
+// The rest of a URI is for libpq to read (`egret check`).
+std::optional<Place> parse_postgres(std::string_view text, std::string& why) {
+  const std::string_view rest = text.substr(text.find("://") + 3);
+  const std::string_view authority = rest.substr(0, rest.find_first_of("/?"));
+  const std::string_view user = authority.substr(0, authority.rfind('@') + 1);
+  // It may be spelt in percents.
+  const std::string query = text::to_lower(rest.substr(std::min(rest.size(), authority.size())));
+  if (user.find(':') != std::string_view::npos || query.find("password=") != std::string::npos) {
+    why =
+        "a secret does not stand in the text; leave it out of the URI and write password: {file: "
+        "path} beside store, or name a passfile";
+    return std::nullopt;
+  }
+  if (rest.empty() || has_control_byte(text) || text.find(' ') != std::string_view::npos) {
+    why = in_quotes(text) + " is no URI; write postgresql://user@host/database";
+    return std::nullopt;
+  }
+  return Place{{}, std::string(text)};
+}
+
+std::optional<Place> parse_store(std::string_view text, std::string& why) {
   constexpr std::string_view kSqlite = "sqlite:";
+  if (text.starts_with("postgresql://") || text.starts_with("postgres://")) {
+    return parse_postgres(text, why);
+  }
   const std::string_view path = text.substr(std::min(text.size(), kSqlite.size()));
   const bool good =
       text.starts_with(kSqlite) && !path.empty() && !path.ends_with('/') && !has_control_byte(path);
-  if (good) return std::string(path);
+  if (good) return Place{std::string(path), {}};
   why = in_quotes(text) + " is no store; write sqlite: and the path of a file, as in " +
-        "sqlite:/var/lib/egret/queue.db";
+        "sqlite:/var/lib/egret/queue.db, or postgresql://user@host/database";
   return std::nullopt;
 }
 
@@ -36,14 +67,21 @@ bool keeps(const policy::Rule& rule) { return rule.delivery.mode != DeliveryMode
 
 }  // namespace
 
-void read_queue(const Mapping& root, Settings& settings) {
+void read_queue(const Mapping& root, Settings& settings, SecretSource& secrets) {
   const auto mapping = root.mapping("queue");
   if (!mapping) return;
   Queue queue;
   if (!mapping->has("store") && mapping->is_mapping()) {
     mapping->error("store", "queue: a store is needed, as in sqlite:/var/lib/egret/queue.db");
   }
-  mapping->scalar("store", queue.path, parse_store);
+  Place place;
+  const bool placed = mapping->scalar("store", place, parse_store);
+  queue.path = std::move(place.path);
+  queue.postgres = std::move(place.postgres);
+  queue.password = read_secret(*mapping, "password", secrets);
+  if (mapping->has("password") && placed && queue.postgres.empty()) {
+    mapping->error("password", "password: only a postgresql:// store has one");
+  }
   uint32_t most = 1'000'000;
   if (mapping->count("max_deliveries", most, 1, 100'000'000)) queue.max_deliveries = most;
   mapping->scalar("max_size", queue.max_size,

@@ -48,6 +48,7 @@ constexpr std::array kKeys = std::to_array<std::string_view>({
     "interception.ca_key",
     "queue",
     "queue.store",
+    "queue.password",
     "queue.max_deliveries",
     "queue.max_size",
     "queue.retention",

@@ -61,9 +61,11 @@ void hide_within(const Node& node, Diagnostics& diagnostics) {
   }
 }
 
-// A URL or a name with a password in it, wherever it stands: "http://user:password@host".
+// A URL or a name with a password in it, wherever it stands: "http://user:password@host",
+// "postgresql://host/database?password=…".
 bool holds_secret(const Node& key, const Node& value) {
   if (value.kind != Node::Kind::scalar) return false;
+  if (text::to_lower(value.text).find("password=") != std::string::npos) return true;
   const size_t colon = value.text.find(':');
   if (colon == std::string::npos) return false;
   return value.text.find('@', colon) != std::string::npos || key.text == "username";

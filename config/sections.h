@@ -16,7 +16,7 @@ void read_listeners(const Mapping& root, Settings& settings, PemFiles& pem);
 void read_admin(const Mapping& root, Settings& settings, SecretSource& secrets);
 // workers, buffer_memory, mode, sandbox, log
 void read_process(const Mapping& root, Settings& settings);
-void read_queue(const Mapping& root, Settings& settings);
+void read_queue(const Mapping& root, Settings& settings, SecretSource& secrets);
 void read_resolver(const Mapping& root, Settings& settings);
 void read_senders(const Mapping& root, Settings& settings, SecretSource& secrets);
 void read_interception(const Mapping& root, Settings& settings, PemFiles& pem);

@@ -20,8 +20,8 @@ bool holds_secret(const policy::Rule& rule) {
 }  // namespace
 
 bool Settings::holds_secrets() const {
-  return admin.token.has_value() || interception || !keys.empty() || holds_secret(defaults) ||
-         std::ranges::any_of(rules, holds_secret) ||
+  return admin.token.has_value() || (queue && queue->password) || interception || !keys.empty() ||
+         holds_secret(defaults) || std::ranges::any_of(rules, holds_secret) ||
          std::ranges::any_of(listeners,
                              [](const Listener& listener) { return listener.tls.has_value(); }) ||
          std::ranges::any_of(senders.all(), [](const policy::Sender& sender) {

@@ -85,7 +85,9 @@ struct Interception {
 
 // Where what senders leave to Egret is kept, and how much of it.
 struct Queue {
-  std::string path;                                 // of an SQLite database
+  std::string path = {};                            // of an SQLite database; empty: PostgreSQL
+  std::string postgres = {};                        // a URI without a password
+  std::optional<Secret> password = {};              // of PostgreSQL
   uint64_t max_deliveries = 1'000'000;              // that are not over
   uint64_t max_size = uint64_t{10} << 30;           // bytes of all that is kept
   Duration delivered = std::chrono::hours(24 * 3);  // how long one is kept after its end

@@ -28,14 +28,29 @@ queue::Bounds bounds_of(const config::Queue& settings) {
 }
 
 bool same_store(const config::Settings& a, const config::Settings& b) {
-  return a.queue.has_value() == b.queue.has_value() && (!a.queue || a.queue->path == b.queue->path);
+  if (!a.queue || !b.queue) return !a.queue && !b.queue;
+  return a.queue->path == b.queue->path && a.queue->postgres == b.queue->postgres;
 }
 
 }  // namespace
 
+struct Server::StorePassword {
+  Secret get() {
+    const std::lock_guard lock(mutex);
+    return password;
+  }
+  void set(Secret now) {
+    const std::lock_guard lock(mutex);
+    password = std::move(now);
+  }
+  std::mutex mutex;
+  Secret password;
+};
+
 Server::Server(std::shared_ptr<const config::Settings> settings,
                std::vector<policy::Endpoint> admin, Log& log)
     : log_(log),
+      store_password_(std::make_shared<StorePassword>()),
       settings_(std::move(settings)),
       admin_(std::move(admin)),
       shared_{.clock = clock_,
@@ -54,10 +69,19 @@ Server::~Server() {
   }
 }
 
+Result<std::unique_ptr<queue::Store>> Server::open_postgres() {
+  store_password_->set(settings_->queue->password.value_or(Secret()));
+  return queue::open_postgres_store(
+      {.uri = settings_->queue->postgres,
+       .password = [password = store_password_] { return password->get(); },
+       .say = [this](const std::string& what) { log_.event(config::LogLevel::warn, what); }});
+}
+
 Result<> Server::open_queue() {
   if (!settings_->queue) return {};
+  const std::string& path = settings_->queue->path;
   Result<std::unique_ptr<queue::Store>> store =
-      queue::open_sqlite_store(settings_->queue->path, clock_.wall());
+      path.empty() ? open_postgres() : queue::open_sqlite_store(path, clock_.wall());
   if (!store) return Unexpected(std::move(store.error()));
   queue_ = std::make_unique<queue::Queue>(std::move(*store), bounds_of(*settings_->queue), clock_);
   queue_->start();
@@ -183,7 +207,9 @@ void Server::apply_limits() {
     listeners_[listener.address.name].info->max_connections = listener.max_connections;
   }
   buffer_memory_.set_most(settings_->buffer_memory);
-  if (queue_) queue_->set_bounds(bounds_of(*settings_->queue));
+  if (!queue_) return;
+  queue_->set_bounds(bounds_of(*settings_->queue));
+  store_password_->set(settings_->queue->password.value_or(Secret()));
 }
 
 // What each worker is to do, with its sockets of the added listeners.

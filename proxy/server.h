@@ -45,6 +45,8 @@ class Server {
   [[nodiscard]] queue::Queue* queue() const { return queue_.get(); }
 
  private:
+  // Of the queue's database; a reload may change it. Any thread.
+  struct StorePassword;
   struct Bound {
     std::shared_ptr<ListenerInfo> info;
     std::optional<policy::Endpoint> endpoint;
@@ -54,6 +56,7 @@ class Server {
   Server(std::shared_ptr<const config::Settings> settings, std::vector<policy::Endpoint> admin,
          Log& log);
   Result<> open_queue();
+  [[nodiscard]] Result<std::unique_ptr<queue::Store>> open_postgres();
   Result<Bound> bind(const config::Listener& listener);
   Result<std::map<std::string, Bound>> bind_missing(const config::Settings& settings);
   void apply_limits();
@@ -67,6 +70,7 @@ class Server {
   Labels labels_;
   Destinations destinations_;
   BufferBudget buffer_memory_;
+  std::shared_ptr<StorePassword> store_password_;
   std::unique_ptr<queue::Queue> queue_;  // null: nothing is kept; outlives the workers
   std::shared_ptr<const config::Settings> settings_;
   std::vector<policy::Endpoint> admin_;

@@ -32,7 +32,10 @@ int check(const std::string& path) {
   const auto settings = load(path).settings;
   if (!settings) return 2;
   if (settings->queue) {
-    const Result<> store = queue::check_sqlite_store(settings->queue->path);
+    const config::Queue& kept = *settings->queue;
+    const Result<> store = kept.path.empty() ? queue::check_postgres_store(
+                                                   kept.postgres, kept.password.value_or(Secret()))
+                                             : queue::check_sqlite_store(kept.path);
     if (!store) {
       std::cerr << path << ": queue.store: " << store.error().detail << "\n";
       return 2;

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <vector>
 
+#include "proxy/queue/store.h"
 #include "proxy/sandbox/sandbox.h"
 #include "proxy/tls/trust.h"
 
@@ -84,6 +85,15 @@ Result<> add_store(std::vector<std::string>& places, const std::string& file) {
   return {};
 }
 
+Result<> add_postgres(sandbox::Needs& needs, const std::string& uri) {
+  const Result<queue::PostgresPlaces> places = queue::postgres_places(uri);
+  if (!places) return Unexpected(places.error());
+  for (const std::string& file : places->named) add_both(needs.read, file);
+  needs.read.insert(needs.read.end(), places->usual.begin(), places->usual.end());
+  needs.unix_clients = places->unix_socket;
+  return {};
+}
+
 Result<sandbox::Needs> needs_of(const config::Loaded& loaded) {
   sandbox::Needs needs;
   needs.read.assign(std::begin(kSystemPlaces), std::end(kSystemPlaces));
@@ -95,7 +105,9 @@ Result<sandbox::Needs> needs_of(const config::Loaded& loaded) {
     add_log(needs.logs, settings.log.access_file);
   }
   if (settings.queue) {
-    const Result<> added = add_store(needs.stores, settings.queue->path);
+    const Result<> added = settings.queue->path.empty()
+                               ? add_postgres(needs, settings.queue->postgres)
+                               : add_store(needs.stores, settings.queue->path);
     if (!added) return Unexpected(added.error());
   }
   for (const config::Listener& listener : settings.listeners) {

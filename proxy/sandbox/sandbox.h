@@ -14,6 +14,7 @@ struct Needs {
   std::vector<std::string> logs;     // files are made and appended to
   std::vector<std::string> stores;   // databases: files are made, locked, written, cut and removed
   std::vector<std::string> sockets;  // Unix sockets are made and removed; with none, there are none
+  bool unix_clients = false;         // it connects to a Unix socket, as of a database
   // A build with AddressSanitizer or ThreadSanitizer stops its own threads to look for leaks, and
   // runs a program to name places: it keeps processes, ptrace and executable memory.
   bool sanitizers = false;

@@ -116,6 +116,7 @@ constexpr std::array kCalls = std::to_array<const char*>({
     // signals
     "rt_sigaction",
     "rt_sigprocmask",
+    "rt_sigpending",  // libpq, around what OpenSSL writes
     "rt_sigreturn",
     "rt_sigtimedwait",
     "sigaltstack",
@@ -200,8 +201,8 @@ void let_stores(Filter& filter) {
   filter.let("ftruncate");
 }
 
-// TCP, UDP and the list of this machine's addresses; Unix sockets for who listens on one, since
-// they lead to other services. No packet sockets, no raw ones.
+// TCP, UDP and the list of this machine's addresses; Unix sockets for who listens on one or whose
+// database does, since they lead to other services. No packet sockets, no raw ones.
 void let_sockets(Filter& filter, const Needs& needs) {
   constexpr scmp_datum_t kTypes = 0xf;  // SOCK_CLOEXEC and SOCK_NONBLOCK left out
   for (const scmp_datum_t family : {AF_INET, AF_INET6}) {
@@ -214,7 +215,8 @@ void let_sockets(Filter& filter, const Needs& needs) {
       }
     }
   }
-  if (!needs.sockets.empty()) filter.let("socket", {SCMP_A0(SCMP_CMP_EQ, AF_UNIX)});
+  if (!needs.sockets.empty() || needs.unix_clients)
+    filter.let("socket", {SCMP_A0(SCMP_CMP_EQ, AF_UNIX)});
   filter.let("socket", {SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, 0)});
   for (const scmp_datum_t request :
        {scmp_datum_t{FIONREAD}, scmp_datum_t{FIONBIO}, scmp_datum_t{TCGETS},

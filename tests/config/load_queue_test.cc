@@ -86,7 +86,14 @@ TEST(Queue, MistakesAreSaid) {
       {"queue: {store: queue.db}\n", "is no store"},
       {"queue: {store: \"sqlite:\"}\n", "is no store"},
       {"queue: {store: \"sqlite:/var/lib/\"}\n", "is no store"},
-      {"queue: {store: \"postgresql://u@h/db\"}\n", "is no store"},
+      {"queue: {store: \"postgresql:u@h/db\"}\n", "is no store"},
+      {"queue: {store: \"postgresql://\"}\n", "is no URI"},
+      {"queue: {store: \"postgresql://h/d b\"}\n", "is no URI"},
+      {"queue: {store: \"postgresql://u:plant@h/db\"}\n", "a secret does not stand in the text"},
+      {"queue: {store: \"postgres://h/db?password=plant\"}\n", "a secret does not stand"},
+      {"queue: {store: \"postgresql://h/db?sslPassword=plant\"}\n", "a secret does not stand"},
+      {"queue: {store: \"postgresql://h/db\", password: plant}\n", "a secret does not stand"},
+      {"queue: {store: \"sqlite:q\", password: {env: DB_WORD}}\n", "only a postgresql://"},
       {"queue: {store: \"sqlite:q\", max_deliveries: 0}\n", "max_deliveries"},
       {"queue: {store: \"sqlite:q\", max_size: 1B}\n", "out of range"},
       {"queue: {store: \"sqlite:q\", retention: {dead: 0s}}\n", "out of range"},
@@ -105,7 +112,28 @@ TEST(Queue, MistakesAreSaid) {
   for (const auto& [text, wanted] : all) {
     const Loaded loaded = load(text);
     EXPECT_NE(all_text(loaded).find(wanted), std::string::npos) << text << all_text(loaded);
+    EXPECT_EQ(all_text(loaded).find("plant"), std::string::npos) << all_text(loaded);
   }
+}
+
+TEST(Queue, MayBeAPostgresqlWithItsPasswordElsewhere) {
+  for (const char* uri :
+       {"postgresql://egret@db.example/egret?sslmode=verify-full&passfile=/etc/egret/pgpass",
+        "postgres:///egret?host=/run/postgresql", "postgresql://egret@[2001:db8::1]:5433/egret",
+        "postgresql://a.example:5432,b.example:5433/egret?target_session_attrs=read-write"}) {
+    const auto settings =
+        must_load("queue: {store: \"" + std::string(uri) + "\", max_deliveries: 5}\n" +
+                  "defaults: {delivery: {mode: async}}\n");
+    EXPECT_EQ(settings->queue->postgres, uri);
+    EXPECT_EQ(settings->queue->path, "");
+    EXPECT_FALSE(settings->queue->password);
+    EXPECT_FALSE(settings->holds_secrets());
+  }
+  const auto settings = must_load(
+      "queue: {store: \"postgresql://egret@db.example/egret\", password: {env: DB_WORD}}\n"
+      "defaults: {delivery: {mode: async}}\n");
+  EXPECT_TRUE(settings->queue->password->equals("s3cret"));
+  EXPECT_TRUE(settings->holds_secrets());
 }
 
 }  // namespace
