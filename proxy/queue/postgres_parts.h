@@ -33,6 +33,8 @@ class PostgresStore final : public Store {
   Result<> begin() override;
   Result<> commit() override;
   void rollback() override;
+
+  // postgres_accept.cc
   Result<Accepted> accept(const NewDelivery& delivery, const Bounds& bounds) override;
   std::vector<Result<Accepted>> accept_all(std::span<const NewDelivery* const> all,
                                            const Bounds& bounds) override;
