@@ -228,6 +228,9 @@ void print_queue(Page& page, const ProcessMetrics::QueueState& state) {
               counts.commits);
   page.single("egret_queue_store_failures_total", "counter",
               "Transactions that the queue's store could not keep.", counts.failures);
+  page.single("egret_queue_owners", "gauge", "Egrets that share the queue's store.", state.owners);
+  page.single("egret_queue_stale_total", "counter",
+              "Attempts whose delivery another Egret had taken over.", counts.stale);
 }
 
 }  // namespace

@@ -112,6 +112,7 @@ struct ProcessMetrics {
   struct QueueState {
     queue::Stats stats;
     queue::Counts counts;
+    uint32_t owners = 1;
     WallTime now;
   };
   std::optional<QueueState> queue = {};  // nothing: there is none

@@ -286,7 +286,7 @@ ProcessMetrics Server::process() const {
                          .workers = static_cast<uint32_t>(workers_.size())};
   process.breakers_open = destinations_.open_breakers().size();
   process.breakers_opened = destinations_.breakers_opened();
-  if (queue_) process.queue = {queue_->stats(), queue_->counts(), clock_.wall()};
+  if (queue_) process.queue = {queue_->stats(), queue_->counts(), queue_->owners(), clock_.wall()};
   return process;
 }
 

@@ -178,7 +178,10 @@ Result<> PostgresStore::run_settlements() {
   const size_t first = answers->size() - all.size();
   for (size_t i = 0; i < all.size(); ++i) {
     const Answer& row = (*answers)[first + i];
-    if (row.rows() == 0) continue;  // it is not lent to us (any more)
+    if (row.rows() == 0) {
+      ++stale_;
+      continue;
+    }
     Settling each = all[i];
     each.settled.lane = row.number(0, 0);
     apply(each, row.text(0, 1));

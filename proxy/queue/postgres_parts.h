@@ -49,6 +49,7 @@ class PostgresStore final : public Store {
   [[nodiscard]] Duration beat() const override { return options_.beat; }
   Result<> tick(WallTime now) override;
   [[nodiscard]] uint32_t owners() const override { return owners_; }
+  [[nodiscard]] uint64_t stale() const override { return stale_; }
   Result<std::optional<WallTime>> next_due() override;
   Result<Stats> stats() override;
 
@@ -167,6 +168,7 @@ class PostgresStore final : public Store {
   TimePoint seen_at_{};
   bool seen_ever_ = false;
   uint32_t owners_ = 1;
+  uint64_t stale_ = 0;
   std::optional<std::optional<WallTime>> next_due_;  // not yet told
   std::optional<WallTime> quiet_until_;              // a claim has found nothing
   TimePoint news_at_{};                              // when news may be sent again

@@ -255,6 +255,7 @@ void Queue::look() {
   const Result<std::optional<WallTime>> due = store_->next_due();
   const std::lock_guard lock(mutex_);
   counts_ = counting_;
+  counts_.stale = store_->stale();
   owners_ = store_->owners();
   if (stats) stats_ = *stats;
   if (!due) return;

@@ -23,6 +23,7 @@ struct Counts {
   uint64_t dead = 0;
   uint64_t commits = 0;
   uint64_t failures = 0;  // of the store
+  uint64_t stale = 0;     // settlements that came too late
 };
 
 // Queue runs a store on a thread of its own, and makes one commit of what has come while the last

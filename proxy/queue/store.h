@@ -61,6 +61,8 @@ class Store {
   virtual Result<> tick(WallTime now);
   // How many share it, as of the last tick(); this one too.
   [[nodiscard]] virtual uint32_t owners() const { return 1; }
+  // How many settlements came too late: another has taken the delivery over.
+  [[nodiscard]] virtual uint64_t stale() const { return 0; }
 
   virtual Result<Page> list(const Filter& filter) = 0;
   // Nothing: there is none of that id.

@@ -245,6 +245,7 @@ TEST_F(PostgresFleet, WhatADeadOneHadBorrowedIsTakenOverOnce) {
 
   // It lives after all: it is another one now, and settles nothing of it.
   settle(*a, borrowed, State::dead);
+  EXPECT_EQ(a->stale(), 3U);
   EXPECT_EQ(b->stats()->dead, 0U);
   EXPECT_EQ(b->stats()->running, 3U);
   settle(*b, again);
