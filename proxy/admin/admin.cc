@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "policy/url.h"
 #include "proxy/admin/deliveries.h"
+#include "proxy/admin/endpoints.h"
 #include "proxy/admin/keys.h"
 #include "proxy/admin/response.h"
 #include "proxy/admin/routes.h"
@@ -170,9 +171,10 @@ class Admin::Inside {
     std::string id = std::move(matched.parameter);
     switch (matched.route->what) {
       case What::deliveries:
-        return list_deliveries(client, std::move(query));
+        return list_deliveries(client, gateway_.settings(), std::move(query));
       case What::delivery:
-        return show_delivery(client, std::move(id));
+        return show_delivery(client, std::move(id),
+                             may_tell_secrets() ? Answers::shown : Answers::hidden);
       case What::delivery_content:
         return show_content(client, std::move(id));
       case What::replay:
@@ -186,8 +188,13 @@ class Admin::Inside {
       case What::disable:
         return disable_endpoint(client, std::move(id));
       default:
-        return replay_deliveries(client, std::move(query));
+        return replay_deliveries(client, gateway_.settings(), std::move(query));
     }
+  }
+
+  // Of whoever was not refused: with the token, or on a Unix socket.
+  [[nodiscard]] bool may_tell_secrets() const {
+    return token_.has_value() || !acceptor_.socket().endpoint;
   }
 
   // With a token, only for who has it; without one, only for who addresses this machine by address,
@@ -220,7 +227,7 @@ class Admin::Inside {
     if (origin != nullptr && origin->value != "http://" + std::string(named)) {
       return plain(403, "a page of another origin has no say here");
     }
-    if (access == Access::secrets && acceptor_.socket().endpoint) {
+    if (access == Access::secrets && !may_tell_secrets()) {
       return plain(403,
                    "this tells a secret: set admin.token and send it, or let admin.address be a "
                    "Unix socket");

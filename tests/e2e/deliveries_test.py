@@ -51,12 +51,31 @@ class DeliveriesTest(unittest.TestCase):
             self.assertEqual(dead["destination"], self.receiver.url("/dead"))
             self.assertNotIn("secret", json.dumps(dead))
             self.assertEqual([each["status"] for each in dead["tried"]], [500, 500])
-            self.assertEqual(dead["tried"][0]["answer"], "br\ufffdken")
+            self.assertNotIn("answer", dead["tried"][0], "some destinations answer with what they were sent: not for everybody here")
             self.assertIn(self.receiver.authority, self.command(egret, "show", name))
             self.up = True
             self.assertIn("queued again", self.command(egret, "replay", name))
             self.assertEqual(self.ended(egret, name, "delivered")["attempts"], 3)
             self.assertEqual({request["webhook-id"] for request in self.receiver.requests}, {"own-1"})
+
+    def test_what_waits_says_how_to_hurry_it(self):
+        with support.Egret(KEEPING.replace("50ms", "1h")) as egret:
+            self.up = False
+            name = self.keep(egret, "/waits")
+            due = support.wait_until(lambda: (found := self.show(egret, name))["attempts"] == 1 and found["status"] == "queued" and found["due"])
+            self.assertEqual(self.command(egret, "replay", name, code=1), f"egret: it is queued already, due at {due}; to try it now, cancel it and then replay it\n")
+            self.up = True
+            self.command(egret, "cancel", name)
+            self.command(egret, "replay", name)
+            self.ended(egret, name, "delivered")
+
+    def test_a_sender_that_is_none_is_said(self):
+        text = KEEPING + "senders: [{name: billing, networks: [127.0.0.0/8]}]\n"
+        with support.Egret(text) as egret:
+            self.ended(egret, self.keep(egret, "/a"), "delivered")
+            for target, method in (("/v1/deliveries", "GET"), ("/v1/deliveries/replay", "POST")):
+                self.assertEqual(json.loads(egret.ask_admin(target + "?sender=nobody", method)[2])["hint"], "the configuration has no sender nobody")
+                self.assertNotIn("hint", json.loads(egret.ask_admin(target + "?sender=billing", method)[2]))
 
     def test_replay_by_filter(self):
         with support.Egret(KEEPING) as egret:
@@ -116,8 +135,14 @@ class DeliveriesTest(unittest.TestCase):
             self.assertEqual([(each["status"], each["why"]) for each in endpoints], [("disabled", "by the operator")])
             self.assertEqual(egret.total("egret_queue_endpoints_disabled"), 1)
             later = self.keep(egret, "/later")
+            dead = self.show(egret, later)
+            self.assertEqual((dead["status"], dead["attempts"], dead["switched_off"]), ("dead", 0, "by the operator"))
+            for target in (f"/v1/deliveries/{later}/replay", "/v1/deliveries/replay?host=127.0.0.1"):
+                status, _, text = egret.ask_admin(target, "POST")
+                self.assertEqual(status, 409)
+                self.assertIn("127.0.0.1 is switched off (by the operator)", text)
+                self.assertIn("POST /v1/endpoints/127.0.0.1/enable", text)
             self.assertEqual(self.show(egret, later)["status"], "dead")
-            self.assertEqual(self.show(egret, later)["attempts"], 0)
             self.up = True
             self.assertEqual(json.loads(egret.ask_admin("/v1/endpoints/127.0.0.1/enable", "POST")[2]),
                              {"status": "enabled", "was_disabled": True, "breakers_closed": 0})
@@ -145,7 +170,9 @@ class DeliveriesTest(unittest.TestCase):
     def test_what_is_wrong_is_said(self):
         with support.Egret(KEEPING) as egret:
             for target, method, status in (("/v1/deliveries?status=x", "GET", 400), ("/v1/deliveries?limit=0", "GET", 400), ("/v1/deliveries?limit=1001", "GET", 400),
-                                           ("/v1/deliveries?since=yesterday", "GET", 400), ("/v1/deliveries?cursor=-1", "GET", 400), ("/v1/deliveries?nope=1", "GET", 400),
+                                           ("/v1/deliveries?since=yesterday", "GET", 400), ("/v1/deliveries?since=9999-12-31T00:00:00Z", "GET", 400),
+                                           ("/v1/deliveries/replay?host=", "POST", 400), ("/v1/deliveries/replay?sender=", "POST", 400),
+                                           ("/v1/deliveries?host=127.0.0.1:80", "GET", 400), ("/v1/endpoints/127.0.0.1:80/enable", "POST", 400), ("/v1/deliveries?cursor=-1", "GET", 400), ("/v1/deliveries?nope=1", "GET", 400),
                                            ("/v1/deliveries/none", "GET", 404), ("/v1/deliveries/none/replay", "POST", 404), ("/v1/deliveries/none/cancel", "POST", 404),
                                            ("/v1/deliveries/replay?status=queued", "POST", 400), ("/v1/deliveries/none/cancel", "GET", 405)):
                 self.assertEqual(egret.ask_admin(target, method)[0], status, target)
@@ -180,13 +207,17 @@ class DeliveriesTest(unittest.TestCase):
             name = self.keep(egret, "/a", b"own words", "Authorization: Bearer theirs\r\n")
             self.assertEqual(egret.ask_admin(f"/v1/deliveries/{name}")[0], 401)
             self.command(egret, "list", code=1)
-            line = self.command(egret, "export", "--content", "--token-file", str(token))
+            line = support.wait_until(lambda: (out := self.command(egret, "export", "--content", "--token-file", str(token))) and json.loads(out)["status"] == "delivered" and out)
             content = json.loads(line)["content"]
             self.assertIn("Authorization: Bearer theirs\r\n", content["head"])
             self.assertEqual(content["body"], "b3duIHdvcmRz")
+            self.assertEqual(json.loads(line)["tried"][0]["answer"], "thanks")
         with support.Egret(KEEPING + "admin: {address: 'unix:@FOLDER@/admin.sock'}\n") as egret:
             name = self.keep(egret, "/a", b"own words")
             self.assertEqual(egret.ask_admin(f"/v1/deliveries/{name}/content")[0], 200)
+            self.assertEqual(self.ended(egret, name, "delivered")["tried"][0]["answer"], "thanks")
+            self.up = False
+            self.assertEqual(self.ended(egret, self.keep(egret, "/b"), "dead")["tried"][0]["answer"], "br\ufffdken")
             code, out, err = support.run("deliveries", "list", "--admin", f"unix:{egret.admin}")
             self.assertEqual((code, err), (0, ""))
             self.assertIn(name, out)
