@@ -114,9 +114,11 @@ Result<AdminClient::Answer> AdminClient::ask(std::string_view method,
   const std::unique_ptr<Socket> socket =
       unix_path_.empty() ? connect_tcp(host_, port_) : connect_unix(unix_path_);
   if (!socket) {
-    return Unexpected(Reason::connection_failed,
-                      fmt::format("{}: {}; is Egret running, and is that its admin.address?", url_,
-                                  std::strerror(errno)));
+    return Unexpected(
+        Reason::connection_failed,
+        fmt::format("{}: {}; is Egret running, and is that its admin.address? (--admin says "
+                    "where it is asked)",
+                    url_, std::strerror(errno)));
   }
   std::string request = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", method,
                                     target, host_field_);

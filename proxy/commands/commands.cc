@@ -7,6 +7,7 @@
 #include "proxy/commands/ca.h"
 #include "proxy/commands/check.h"
 #include "proxy/commands/deliveries.h"
+#include "proxy/commands/endpoints.h"
 #include "proxy/commands/explain.h"
 #include "proxy/commands/keygen.h"
 #include "proxy/commands/receive.h"
@@ -15,8 +16,6 @@
 
 namespace egret::commands {
 namespace {
-
-constexpr int kUsage = 2;
 
 // `egret ca init` and `egret ca show`.
 struct CaCommands {
@@ -93,6 +92,13 @@ struct ReceiveCommand {
   }
 };
 
+void add_admin_options(CLI::App* command, AdminOptions& admin) {
+  command->add_option("--admin", admin.url,
+                      "The admin listener (http://127.0.0.1:4751), or unix:/path");
+  command->add_option("--token-file", admin.token_file,
+                      "A file with admin.token; without it: $EGRET_ADMIN_TOKEN");
+}
+
 struct DeliveriesCommands {
   DeliveriesOptions wanted;
   CLI::App* list = nullptr;
@@ -106,20 +112,19 @@ struct DeliveriesCommands {
     all->require_subcommand(1);
     list = all->add_subcommand("list", "List deliveries, newest first");
     show = all->add_subcommand("show", "One delivery, with every attempt at it");
-    replay = all->add_subcommand("replay", "Queue again: one, or all that a filter finds");
+    replay = all->add_subcommand("replay",
+                                 "Queue again: one, or all that a filter finds, the dead "
+                                 "ones unless --status says otherwise");
     cancel = all->add_subcommand("cancel", "End one that is queued; it can be replayed");
     exporting = all->add_subcommand("export", "Everything, one JSON object a line");
     for (CLI::App* each : {list, show, replay, cancel, exporting}) {
-      each->add_option("--admin", wanted.admin,
-                       "The admin listener (http://127.0.0.1:4751), or unix:/path");
-      each->add_option("--token-file", wanted.token_file,
-                       "A file with admin.token; without it: $EGRET_ADMIN_TOKEN");
+      add_admin_options(each, wanted.admin);
     }
     for (CLI::App* each : {show, cancel}) each->add_option("id", wanted.id, "Its id")->required();
     replay->add_option("id", wanted.id, "Its id");
     for (CLI::App* each : {list, replay, exporting}) {
       each->add_option("--status", wanted.status, "queued, running, delivered, dead, cancelled");
-      each->add_option("--host", wanted.host, "Of this host");
+      each->add_option("--host", wanted.host, "Of this host, without a port");
       each->add_option("--sender", wanted.sender, "Of this sender");
       each->add_option("--since", wanted.since, "Accepted then or later: 2026-12-31T23:59:59Z");
     }
@@ -138,6 +143,34 @@ struct DeliveriesCommands {
     if (*replay) return deliveries_replay(wanted);
     if (*cancel) return deliveries_cancel(wanted);
     if (*exporting) return deliveries_export(wanted);
+    return std::nullopt;
+  }
+};
+
+struct EndpointsCommands {
+  EndpointsOptions wanted;
+  CLI::App* list = nullptr;
+  CLI::App* enable = nullptr;
+  CLI::App* disable = nullptr;
+
+  explicit EndpointsCommands(CLI::App& app) {
+    CLI::App* all =
+        app.add_subcommand("endpoints", "Which hosts a running Egret has switched off, and why");
+    all->require_subcommand(1);
+    list = all->add_subcommand("list", "List hosts that fail or are switched off, open breakers");
+    enable = all->add_subcommand("enable", "Switch a host on, and close its breakers");
+    disable = all->add_subcommand("disable", "Switch a host off for queued deliveries");
+    for (CLI::App* each : {list, enable, disable}) add_admin_options(each, wanted.admin);
+    for (CLI::App* each : {enable, disable}) {
+      each->add_option("host", wanted.host, "The host, without a port")->required();
+    }
+    list->add_flag("--json", wanted.json, "As JSON");
+  }
+  // The exit code, when one of them was asked for.
+  [[nodiscard]] std::optional<int> run() const {
+    if (*list) return endpoints_list(wanted);
+    if (*enable) return endpoints_enable(wanted);
+    if (*disable) return endpoints_disable(wanted);
     return std::nullopt;
   }
 };
@@ -182,6 +215,7 @@ int main(int argc, char** argv) {
   const KeygenCommand keys(app);
   const ReceiveCommand receiver(app);
   const DeliveriesCommands deliveries(app);
+  const EndpointsCommands endpoints(app);
   CLI::App* version = app.add_subcommand("version", "Print the version");
 
   try {
@@ -198,6 +232,7 @@ int main(int argc, char** argv) {
   if (*keys.command) return keygen(keys.wanted);
   if (*receiver.command) return receive(receiver.wanted);
   if (const std::optional<int> code = deliveries.run()) return *code;
+  if (const std::optional<int> code = endpoints.run()) return *code;
   if (*check) return commands::check(config);
   if (*explain) {
     explain_options.config = config;

@@ -2,13 +2,14 @@
 
 #include <string>
 
+#include "proxy/commands/admin_api.h"
+
 namespace egret::commands {
 
 // `egret deliveries …`, of a running Egret. Each returns an exit code: 0, 1 when Egret says no or
 // does not answer, 2 usage.
 struct DeliveriesOptions {
-  std::string admin = "http://127.0.0.1:4751";
-  std::string token_file;  // else EGRET_ADMIN_TOKEN
+  AdminOptions admin;
   std::string id;
   std::string status, host, sender, since;  // the filter
   int limit = 0;                            // of list: 0: 100; of export: 0: all

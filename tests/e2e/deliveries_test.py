@@ -35,9 +35,9 @@ class DeliveriesTest(unittest.TestCase):
     def ended(self, egret, name, status):
         return support.wait_until(lambda: (found := self.show(egret, name))["status"] == status and found, what=status)
 
-    def command(self, egret, *words, code=0):
+    def command(self, egret, *words, code=0, what="deliveries"):
         host, port = egret.admin
-        got, out, err = support.run("deliveries", *words, "--admin", f"http://{host}:{port}")
+        got, out, err = support.run(what, *words, "--admin", f"http://{host}:{port}")
         self.assertEqual(got, code, out + err)
         self.assertEqual(err.count("\n"), 0 if code == 0 else 1, err)
         return out if code == 0 else err
@@ -52,7 +52,10 @@ class DeliveriesTest(unittest.TestCase):
             self.assertNotIn("secret", json.dumps(dead))
             self.assertEqual([each["status"] for each in dead["tried"]], [500, 500])
             self.assertNotIn("answer", dead["tried"][0], "some destinations answer with what they were sent: not for everybody here")
-            self.assertIn(self.receiver.authority, self.command(egret, "show", name))
+            shown = self.command(egret, "show", name)
+            self.assertIn(self.receiver.authority, shown)
+            self.assertRegex(shown, r" 500  \d+ ms \(resolve \d+, connect \d+, tls \d+, wait \d+\)\n")
+            self.assertIn("what was answered is told with admin.token", shown)
             self.up = True
             self.assertIn("queued again", self.command(egret, "replay", name))
             self.assertEqual(self.ended(egret, name, "delivered")["attempts"], 3)
@@ -76,6 +79,9 @@ class DeliveriesTest(unittest.TestCase):
             for target, method in (("/v1/deliveries", "GET"), ("/v1/deliveries/replay", "POST")):
                 self.assertEqual(json.loads(egret.ask_admin(target + "?sender=nobody", method)[2])["hint"], "the configuration has no sender nobody")
                 self.assertNotIn("hint", json.loads(egret.ask_admin(target + "?sender=billing", method)[2]))
+            for word, said in (("list", "no deliveries --sender nobody: the configuration has no sender nobody\n"),
+                               ("replay", "0 dead deliveries are queued again: the configuration has no sender nobody\n")):
+                self.assertEqual(self.command(egret, word, "--sender", "nobody"), said)
 
     def test_replay_by_filter(self):
         with support.Egret(KEEPING) as egret:
@@ -86,7 +92,8 @@ class DeliveriesTest(unittest.TestCase):
             self.up = True
             alive = self.keep(egret, "/alive")
             self.ended(egret, alive, "delivered")
-            self.assertEqual(self.command(egret, "replay", "--status", "dead", "--host", "nowhere.example"), "0 deliveries are queued again\n")
+            self.assertEqual(self.command(egret, "replay", "--status", "dead", "--host", "nowhere.example"), "0 dead deliveries are queued again\n")
+            self.assertEqual(self.command(egret, "replay", "--host", "nowhere.example", "--status", "delivered"), "0 delivered deliveries are queued again\n")
             status, _, text = egret.ask_admin("/v1/deliveries/replay", "POST")
             self.assertEqual((status, json.loads(text)), (200, {"replayed": 5}))
             for name in names:
@@ -111,6 +118,13 @@ class DeliveriesTest(unittest.TestCase):
             lines = self.command(egret, "list").splitlines()
             self.assertEqual(len(lines), 8)
             self.assertEqual([line.split()[0] for line in lines[1:]], names[::-1])
+            for limit, more in ((1, True), (6, True), (7, False), (8, False)):
+                host, port = egret.admin
+                code, out, err = support.run("deliveries", "list", "--limit", str(limit), "--admin", f"http://{host}:{port}")
+                self.assertEqual((code, len(out.splitlines())), (0, min(limit, 7) + 1))
+                self.assertEqual(err, f"egret: there are more than these {limit}; --limit {limit * 10} lists more, export all\n" if more else "")
+            self.assertEqual(self.command(egret, "list", "--host", "Other.example", "--status", "dead"), "no deliveries --status dead --host Other.example\n")
+            self.assertIn("without a port: 127.0.0.1", self.command(egret, "list", "--host", "127.0.0.1:80", code=1))
             exported = [json.loads(line) for line in self.command(egret, "export", "--limit", "2").splitlines()]
             self.assertEqual([(each["id"], len(each["tried"])) for each in exported], [(names[6], 1), (names[5], 1)])
 
@@ -151,6 +165,32 @@ class DeliveriesTest(unittest.TestCase):
             self.assertEqual(json.loads(egret.ask_admin("/v1/endpoints")[2])["endpoints"], [])
             self.assertEqual(egret.ask_admin("/v1/endpoints/not a host/enable".replace(" ", "%20"), "POST")[0], 400)
 
+    def test_endpoints_are_switched_by_a_command(self):
+        with support.Egret(KEEPING) as egret:
+            self.assertEqual(self.command(egret, "list", what="endpoints"), "no endpoint fails or is switched off\n")
+            self.assertIn("is switched off", self.command(egret, "disable", "127.0.0.1", what="endpoints"))
+            self.assertRegex(self.command(egret, "list", what="endpoints"), r"^HOST .*\n127\.0\.0\.1 +disabled +\d{4}-.*Z  by the operator\n$")
+            self.assertEqual(json.loads(self.command(egret, "list", "--json", what="endpoints"))["endpoints"][0]["status"], "disabled")
+            name = self.keep(egret, "/a")
+            self.assertRegex(self.command(egret, "show", name), "(?m)^switched_off by the operator$")
+            self.assertIn("egret endpoints enable", self.command(egret, "replay", name, code=1))
+            other = self.command(egret, "replay", "--status", "dead")
+            self.assertIn("a host that is switched off become dead again", other)
+            self.assertIn("egret deliveries replay --host 127.0.0.1", self.command(egret, "enable", "127.0.0.1", what="endpoints"))
+            self.assertIn("was not switched off", self.command(egret, "enable", "127.0.0.1", what="endpoints"))
+            self.assertIn("without a port: 127.0.0.1", self.command(egret, "enable", "127.0.0.1:80", what="endpoints", code=1))
+
+    def test_what_a_destination_answers_is_safe_for_a_terminal(self):
+        """U+009B begins a control sequence in a terminal as ESC [ does; U+202E turns what follows around."""
+        self.receiver = self.enterContext(support.Receiver(lambda _: support.ok("\x9b2J\u202e\x7f\x1b[2J".encode(), status="500 No")))
+        with support.Egret(KEEPING + "admin: {address: 'unix:@FOLDER@/admin.sock'}\n") as egret:
+            name = self.keep(egret, "/a")
+            self.assertEqual(self.ended(egret, name, "dead")["tried"][0]["answer"], "\x9b2J\u202e\x7f\x1b[2J")
+            for words in (("show", name), ("show", "--json", name), ("export",)):
+                code, out, _ = support.run("deliveries", *words, "--admin", f"unix:{egret.admin}")
+                self.assertEqual(code, 0)
+                self.assertRegex(out, r"^[\n\x20-\x7e]*2J[\n\x20-\x7e]*$", words)
+
     def test_an_open_breaker_is_shown_and_closed(self):
         text = support.OPEN.replace("ports:", "breaker: {failures: 2, cooldown: 1h}, ports:")
         with support.Egret(text) as egret:
@@ -164,6 +204,7 @@ class DeliveriesTest(unittest.TestCase):
                 breakers = json.loads(egret.ask_admin("/v1/endpoints")[2])["breakers"]
                 self.assertEqual(breakers, [{"scheme": "http", "host": "127.0.0.1", "port": closed.port}])
                 self.assertEqual(egret.total("egret_breakers_open"), 1)
+                self.assertIn(f"http, port {closed.port}", self.command(egret, "list", what="endpoints"))
                 self.assertEqual(json.loads(egret.ask_admin("/v1/endpoints/127.0.0.1/enable", "POST")[2])["breakers_closed"], 1)
                 self.assertEqual(support.post(egret, closed.url()).status, 502)
 
@@ -183,6 +224,7 @@ class DeliveriesTest(unittest.TestCase):
         code, _, err = support.run("deliveries", "list", "--admin", "http://127.0.0.1:1")
         self.assertEqual(code, 1)
         self.assertIn("is Egret running", err)
+        self.assertIn("--admin says where", err)
 
     def test_without_a_queue_there_is_none(self):
         with support.Egret() as egret:
