@@ -19,6 +19,7 @@
 #include "proxy/commands/command_helper.h"
 #include "proxy/commands/confine.h"
 #include "proxy/commands/file_watch.h"
+#include "proxy/commands/queue_watch.h"
 #include "proxy/logging.h"
 #include "proxy/server.h"
 #include "proxy/version.h"
@@ -211,7 +212,11 @@ int serve(const std::string& path, const config::Loaded& loaded, const Signals& 
   Result<std::unique_ptr<proxy::Server>> server =
       proxy::Server::start(settings, admin_endpoints, log);
   if (!server) {
-    std::cerr << "egret: " << server.error().detail << "\n";
+    const std::string& why = server.error().detail;
+    const bool stores = settings->queue && server.error().reason == Reason::queue_unavailable &&
+                        why.find(settings->queue->path) == std::string::npos;
+    std::cerr << "egret: " << (stores ? "queue.store " + settings->queue->path + ": " : "") << why
+              << "\n";
     return 1;
   }
   ServerGateway gateway(**server, settings);
@@ -223,9 +228,12 @@ int serve(const std::string& path, const config::Loaded& loaded, const Signals& 
   Running running{path,     loaded.text, FileWatch(named_files(loaded, path), loaded.since),
                   **server, gateway,     admin,
                   log};
+  std::optional<QueueWatch> queue;
+  if ((*server)->queue() != nullptr) queue.emplace(*(*server)->queue(), log);
   int number = signals.wait_for_a_look();
   while (number == 0 || number == SIGHUP) {
     number == SIGHUP ? reload(running) : look_at_files(running);
+    if (queue) queue->look();
     number = signals.wait_for_a_look();
   }
   const Drained drained = drain(**server, signals, log);

@@ -171,6 +171,10 @@ class DeliveriesTest(unittest.TestCase):
             self.assertIn("is switched off", self.command(egret, "disable", "127.0.0.1", what="endpoints"))
             self.assertRegex(self.command(egret, "list", what="endpoints"), r"^HOST .*\n127\.0\.0\.1 +disabled +\d{4}-.*Z  by the operator\n$")
             self.assertEqual(json.loads(self.command(egret, "list", "--json", what="endpoints"))["endpoints"][0]["status"], "disabled")
+            warning = ("queue: 1 host is switched off, where nothing is delivered: egret endpoints list says which and why, "
+                       "egret endpoints enable HOST switches one on")
+            self.assertIn("queue: 0 queued, 0 delivered, 0 dead, 0 cancelled, 0 hosts are switched off", egret.events())
+            support.wait_until(lambda: warning in egret.events())
             name = self.keep(egret, "/a")
             self.assertRegex(self.command(egret, "show", name), "(?m)^switched_off by the operator$")
             self.assertIn("egret endpoints enable", self.command(egret, "replay", name, code=1))

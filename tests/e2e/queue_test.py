@@ -89,7 +89,7 @@ class QueueTest(unittest.TestCase):
 
     def test_only_one_egret_has_the_store(self):
         with self.egret():
-            with self.assertRaisesRegex(AssertionError, "another process has it open"):
+            with self.assertRaisesRegex(AssertionError, f"queue.store {self.store}: .*another process has it open"):
                 self.egret()
             config = self.folder / "egret.yaml"
             config.write_text(ASYNC.replace("@STORE@", str(self.store)))
