@@ -1,5 +1,7 @@
 // breaker, rate and disable: what keeps a destination that fails, or is called too often, from
 // harm.
+#include <algorithm>
+
 #include "base/text.h"
 #include "config/scalars.h"
 #include "config/sections.h"
@@ -12,7 +14,13 @@ using std::chrono::milliseconds;
 
 void read_breaker(const Mapping& mapping, policy::Breaker& breaker) {
   const auto time = between<Duration>(milliseconds(1), hours(24), parse_duration, duration_text);
-  mapping.count("failures", breaker.failures, 1, 1'000'000);
+  const Node* failures = mapping.find("failures");
+  if (failures != nullptr && failures->text == "0") {
+    mapping.error("failures",
+                  "failures: none would open it without any; breaker: none switches it off");
+  } else {
+    mapping.count("failures", breaker.failures, 1, 1'000'000);
+  }
   mapping.scalar("window", breaker.window, time);
   mapping.scalar("cooldown", breaker.cooldown, time);
 }
@@ -35,6 +43,12 @@ void read_rate(const Mapping& mapping, bool own, policy::Rate& rate) {
   }
 }
 
+// Whether the defaults or a rule say so.
+template <typename Says>
+bool anywhere(const Settings& settings, Says says) {
+  return says(settings.defaults) || std::any_of(settings.rules.begin(), settings.rules.end(), says);
+}
+
 }  // namespace
 
 void read_isolation(const Mapping& root, const Mapping& mapping, policy::Rule& rule) {
@@ -49,6 +63,26 @@ void read_isolation(const Mapping& root, const Mapping& mapping, policy::Rule& r
   }
   if (const auto rate = mapping.mapping("rate")) {
     read_rate(*rate, mapping.has("name"), rule.rate);
+  }
+}
+
+void warn_idle_defaults(const Mapping& root, const Mapping& defaults, const Settings& settings) {
+  const policy::Rule built_in;
+  const auto keeps = [](const policy::Rule& rule) {
+    return rule.delivery.mode != policy::DeliveryMode::sync;
+  };
+  const auto slows = [](const policy::Rule& rule) { return rule.rate.every != Duration::zero(); };
+  if (settings.defaults.delivery != built_in.delivery && !anywhere(settings, keeps)) {
+    defaults.warning("delivery",
+                     "delivery: nothing is kept while mode is sync, here and in every rule; write "
+                     "mode: async, on-request or fallback");
+  }
+  if (settings.defaults.rate.burst != built_in.rate.burst && !anywhere(settings, slows)) {
+    defaults.warning("rate",
+                     "rate: nothing is held back while per_host is none, here and in every rule");
+  }
+  if (settings.defaults.disable != built_in.disable && !root.has("queue")) {
+    defaults.warning("disable", "disable: without a queue nothing is switched off");
   }
 }
 

@@ -126,7 +126,8 @@ void read_interception(const Mapping& root, Settings& settings, PemFiles& pem) {
 
 void read_rules(const Mapping& root, Settings& settings, SecretSource& secrets, PemFiles& pem) {
   settings.defaults.name = kDefaultsName;
-  if (const auto defaults = root.mapping("defaults")) {
+  const auto defaults = root.mapping("defaults");
+  if (defaults) {
     read_policy(*defaults, settings.defaults, secrets, pem);
     read_outgoing(*defaults, settings.keys, settings.defaults, secrets);
     read_delivery(root, *defaults, settings.defaults.delivery);
@@ -152,6 +153,7 @@ void read_rules(const Mapping& root, Settings& settings, SecretSource& secrets, 
     settings.rules.push_back(std::move(rule));
   }
   check_interception_used(root, settings);
+  if (defaults) warn_idle_defaults(root, *defaults, settings);
   // After an error a rule may lack what would have told it from the others.
   if (!root.diagnostics().has_errors()) {
     warn_unreachable_rules(settings.rules, names, root.diagnostics());

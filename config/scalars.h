@@ -97,7 +97,9 @@ template <typename Parse>
 auto or_none(Parse parse) {
   return [parse](std::string_view text, std::string& why) -> decltype(parse(text, why)) {
     if (text == "none") return Duration::max();
-    return parse(text, why);
+    auto value = parse(text, why);
+    if (!value) why += "; or write none";
+    return value;
   };
 }
 

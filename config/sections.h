@@ -45,6 +45,9 @@ void read_way(const Mapping& mapping, policy::Way& way, SecretSource& secrets, P
 void warn_unused_keys(const std::vector<NamedSpan>& keys, const Settings& settings,
                       Diagnostics& diagnostics);
 void warn_unused_queue(const Mapping& root, const Settings& settings);
+// Of delivery, rate and disable in `defaults`: what neither they nor a rule give what it needs. The
+// built-in values may be written down.
+void warn_idle_defaults(const Mapping& root, const Mapping& defaults, const Settings& settings);
 // `names` is where each rule's or sender's name stands.
 void warn_unreachable_rules(const std::vector<policy::Rule>& rules, const std::vector<Span>& names,
                             Diagnostics& diagnostics);

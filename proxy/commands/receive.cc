@@ -237,7 +237,10 @@ std::optional<Plan> plan_of(const ReceiveOptions& options, std::string& error) {
   if (!options.scheme.empty() && !scheme) error = "--scheme: \"" + options.scheme + "\" is none";
   for (const std::string& file : options.keys) {
     const auto text = config::read_whole(file, kMostKey, error);
-    if (!text) return std::nullopt;
+    if (!text) {
+      error = "--key: " + error;
+      return std::nullopt;
+    }
     Result<signing::VerifyKey> key = signing::parse_verify_key(*text, scheme);
     if (!key) error = "--key " + file + ": " + key.error().detail;
     if (!error.empty()) return std::nullopt;

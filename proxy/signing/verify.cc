@@ -235,7 +235,8 @@ Result<VerifyKey> parse_verify_key(std::string_view text, std::optional<SigningS
     if (scheme == SigningScheme::http_message_signatures) key.scheme = *scheme;
   } else if (!scheme || *scheme == SigningScheme::standard_webhooks ||
              *scheme == SigningScheme::standard_webhooks_ed25519) {
-    return wrong("that is neither whsec_…, whpk_… nor a public key in PEM form; say its scheme");
+    return wrong(
+        "that is neither whsec_…, whpk_… nor a public key in PEM form; say its scheme (--scheme)");
   } else if (*scheme == SigningScheme::http_message_signatures) {
     const auto bytes = text::from_base64(text);
     if (!bytes || bytes->empty()) return wrong("that is not base64");

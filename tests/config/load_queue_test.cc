@@ -105,7 +105,11 @@ TEST(Queue, MistakesAreSaid) {
       {"defaults: {delivery: {order: fifo}}\n", "not one of"},
       {"rules: [{name: a, disable: {after: 1d}}]\n", "without a queue"},
       {"rules: [{name: a, rate: {burst: 5}}]\n", "per_host is none"},
-      {"defaults: {breaker: {failures: 0}}\n", "failures"},
+      {"defaults: {breaker: {failures: 0}}\n", "breaker: none switches it off"},
+      {"defaults: {disable: {after: never}}\n", "; or write none"},
+      {"defaults: {disable: {after: 1d}}\n", "without a queue"},
+      {"defaults: {rate: {burst: 5}}\n", "here and in every rule"},
+      {"defaults: {delivery: {order: host}}\n", "here and in every rule"},
       {"defaults: {breaker: never}\n", "breaker"},
       {"rules: [{name: a, delivery: {order: host}}]\n", "nothing is kept while mode is sync"},
   };
@@ -134,6 +138,17 @@ TEST(Queue, MayBeAPostgresqlWithItsPasswordElsewhere) {
       "defaults: {delivery: {mode: async}}\n");
   EXPECT_TRUE(settings->queue->password->equals("s3cret"));
   EXPECT_TRUE(settings->holds_secrets());
+}
+
+TEST(Queue, DefaultsThatARuleCompletesOrThatAreBuiltInAreNoMistake) {
+  for (const char* text :
+       {"defaults: {disable: {on_410: true}, rate: {burst: 1}, delivery: {order: none}}\n",
+        "defaults: {rate: {burst: 5}}\nrules: [{name: a, rate: {per_host: 1/s}}]\n",
+        "queue: {store: \"sqlite:q\"}\n"
+        "defaults: {delivery: {order: host}, disable: {after: 1d}}\n"
+        "rules: [{name: a, delivery: {mode: async}}]\n"}) {
+    EXPECT_EQ(all_text(load(text)), "") << text;
+  }
 }
 
 }  // namespace

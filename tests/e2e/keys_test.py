@@ -249,6 +249,12 @@ class AdminTest(unittest.TestCase):
 
 
 class ReceiveTest(unittest.TestCase):
+    def test_a_key_that_it_cannot_use_is_said_with_what_to_do(self):
+        key = pathlib.Path(self.enterContext(support.temporary_folder())) / "hub.secret"
+        key.write_text("0123abcd\n")
+        self.assertRegex(support.run("receive", "--key", str(key))[2], r"^egret: --key .*say its scheme \(--scheme\)\n$")
+        self.assertRegex(support.run("receive", "--key", "/nope")[2], r'^egret: --key: cannot read "/nope"')
+
     def test_it_acts_up_as_told(self):
         for options, statuses in (((), [200, 200]), (("--status", "503"), [503, 503]), (("--fail", "1"), [503, 200]),
                                   (("--fail", "1", "--status", "429"), [429, 200]), (("--redirect", "http://a.example/"), [307, 307])):
