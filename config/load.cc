@@ -60,6 +60,7 @@ void read_settings(const Node& root, Settings& settings, Diagnostics& diagnostic
   read_rules(mapping, settings, secrets, pem);
   warn_unused_keys(keys, settings, diagnostics);
   warn_unused_queue(mapping, settings);
+  warn_open_admin(mapping, settings);
 }
 
 }  // namespace

@@ -148,4 +148,13 @@ void read_admin(const Mapping& root, Settings& settings, SecretSource& secrets) 
   }
 }
 
+void warn_open_admin(const Mapping& root, const Settings& settings) {
+  const bool open = !settings.admin.token && settings.admin.address.endpoint;
+  if (!open || !settings.queue || settings.senders.all().empty()) return;
+  root.warning(root.has("admin") ? "admin" : "queue",
+               "admin: without a token every process on this machine, each sender too, may read, "
+               "replay and cancel all senders' deliveries; write token: {file: path}, or let "
+               "address be a Unix socket");
+}
+
 }  // namespace egret::config

@@ -45,6 +45,8 @@ void read_way(const Mapping& mapping, policy::Way& way, SecretSource& secrets, P
 void warn_unused_keys(const std::vector<NamedSpan>& keys, const Settings& settings,
                       Diagnostics& diagnostics);
 void warn_unused_queue(const Mapping& root, const Settings& settings);
+// Senders are told apart, and yet each may operate the others' deliveries.
+void warn_open_admin(const Mapping& root, const Settings& settings);
 // Of delivery, rate and disable in `defaults`: what neither they nor a rule give what it needs. The
 // built-in values may be written down.
 void warn_idle_defaults(const Mapping& root, const Mapping& defaults, const Settings& settings);

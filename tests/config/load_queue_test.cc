@@ -140,6 +140,27 @@ TEST(Queue, MayBeAPostgresqlWithItsPasswordElsewhere) {
   EXPECT_TRUE(settings->holds_secrets());
 }
 
+TEST(Queue, AnAdminListenerThatSendersMayUseIsWarnedOf) {
+  const std::string keeping =
+      "queue: {store: \"sqlite:q\"}\n"
+      "defaults: {delivery: {mode: async}}\n";
+  const std::string senders = "senders: [{name: a, networks: [127.0.0.0/8]}]\n";
+  const std::pair<std::string, bool> all[] = {
+      {keeping + senders, true},
+      {keeping + senders + "admin: {address: \"[::1]:4751\"}\n", true},
+      {keeping + senders + "admin: {address: \"unix:/run/admin.sock\"}\n", false},
+      {keeping + senders + "admin: {token: {file: token}}\n", false},
+      {keeping, false},
+      {senders, false},
+  };
+  for (const auto& [text, warned] : all) {
+    const std::string said = all_text(load(text));
+    EXPECT_EQ(said.find("without a token every process") != std::string::npos, warned)
+        << text << said;
+    EXPECT_EQ(said.empty(), !warned) << text << said;
+  }
+}
+
 TEST(Queue, DefaultsThatARuleCompletesOrThatAreBuiltInAreNoMistake) {
   for (const char* text :
        {"defaults: {disable: {on_410: true}, rate: {burst: 1}, delivery: {order: none}}\n",
