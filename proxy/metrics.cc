@@ -212,10 +212,13 @@ void print_queue(Page& page, const ProcessMetrics::QueueState& state) {
   page.family("egret_queue_oldest_seconds", "gauge",
               "Age of the oldest delivery that is queued or running.");
   page.sample("egret_queue_oldest_seconds", "", static_cast<double>(age.count()) / 1e9);
-  page.single("egret_queue_endpoints_disabled", "gauge", "Hosts that are switched off.",
+  page.single("egret_queue_endpoints_disabled", "gauge", "Hosts and URLs that are switched off.",
               stats.disabled);
-  page.single("egret_queue_bytes", "gauge", "Bytes of heads and contents in the queue's store.",
-              stats.bytes);
+  page.single("egret_queue_bytes", "gauge",
+              "Bytes of heads, contents and attempts in the queue's store.", stats.bytes);
+  page.single("egret_queue_evicted_total", "counter",
+              "Dead deliveries that were forgotten before their time, to make room.",
+              stats.evicted);
   page.family("egret_queue_accepted_total", "counter", "Requests that were answered with 202.");
   page.sample("egret_queue_accepted_total", R"(known="false")", counts.accepted);
   page.sample("egret_queue_accepted_total", R"(known="true")", counts.known);

@@ -53,7 +53,7 @@ void hint_at(const std::string& sender, const config::Settings& settings, ordere
   json["hint"] = "the configuration has no sender " + text::printable(sender, 64);
 }
 
-// The host that `delivery` is for, when it is switched off.
+// The host or URL that a delivery is for, when it is switched off.
 async::Task<Result<std::optional<queue::Endpoint>>> switched_off(queue::Client* client,
                                                                  std::string destination) {
   const Result<policy::Url> url = policy::parse_url(destination);
@@ -61,13 +61,15 @@ async::Task<Result<std::optional<queue::Endpoint>>> switched_off(queue::Client* 
   Result<std::vector<queue::Endpoint>> all = co_await client->endpoints();
   if (!all) co_return Unexpected(std::move(all.error()));
   for (queue::Endpoint& each : *all) {
-    if (each.disabled && each.host == url->host.text) co_return std::move(each);
+    const bool is_it = each.url.empty() ? each.host == url->host.text : each.url == destination;
+    if (each.disabled && is_it) co_return std::move(each);
   }
   co_return std::nullopt;
 }
 
 std::string switched_off_text(const queue::Endpoint& endpoint) {
-  return "the host " + endpoint.host + " is switched off (" + endpoint.why +
+  const std::string what = endpoint.url.empty() ? "the host " + endpoint.host : endpoint.url;
+  return what + " is switched off (" + endpoint.why +
          "): switch it on first, by POST /v1/endpoints/" + endpoint.host +
          "/enable or egret endpoints enable";
 }
@@ -179,7 +181,8 @@ async::Task<Response> replay_deliveries(queue::Client* client,
   uint64_t switched_off = 0;
   for (const queue::Endpoint& each : *endpoints) {
     if (!each.disabled) continue;
-    if (each.host == filter->host) co_return plain(409, switched_off_text(each));
+    if (each.url.empty() && each.host == filter->host)
+      co_return plain(409, switched_off_text(each));
     ++switched_off;
   }
   uint64_t replayed = 0;
@@ -194,7 +197,7 @@ async::Task<Response> replay_deliveries(queue::Client* client,
   }
   ordered_json json = only("replayed", replayed);
   if (replayed == 0) hint_at(filter->sender, *settings, json);
-  if (replayed != 0 && switched_off != 0) json["hosts_switched_off"] = switched_off;
+  if (replayed != 0 && switched_off != 0) json["switched_off"] = switched_off;
   co_return as_json(json);
 }
 

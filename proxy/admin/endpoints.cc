@@ -16,6 +16,7 @@ async::Task<Response> list_endpoints(queue::Client* client, proxy::Destinations*
     if (!all) co_return failed(all.error());
     for (const queue::Endpoint& each : *all) {
       ordered_json endpoint = only("host", each.host);
+      if (!each.url.empty()) endpoint["url"] = each.url;
       endpoint["status"] = each.disabled ? "disabled" : "failing";
       if (each.failing_since) endpoint["failing_since"] = to_rfc3339(*each.failing_since);
       if (each.disabled) endpoint["disabled"] = to_rfc3339(*each.disabled);

@@ -158,7 +158,7 @@ int deliveries_replay(const DeliveriesOptions& options) {
   const std::string hint = text_of(done, "hint");
   std::cout << text_of(done, "replayed") << " " << status << " deliveries are queued again"
             << (hint.empty() ? "" : ": ") << hint << "\n";
-  if (done.contains("hosts_switched_off")) {
+  if (done.contains("switched_off")) {
     std::cout << "those for a host that is switched off become dead again: egret endpoints list\n";
   }
   return 0;

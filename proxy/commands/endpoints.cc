@@ -20,7 +20,7 @@ void print_row(std::string_view host, std::string_view status, std::string_view 
 
 void print_endpoint(const ordered_json& each) {
   const bool off = each.contains("disabled");
-  print_row(text_of(each, "host"), off ? "disabled" : "failing",
+  print_row(text_of(each, each.contains("url") ? "url" : "host"), off ? "disabled" : "failing",
             text_of(each, off ? "disabled" : "failing_since"),
             off ? text_of(each, "why") : "no queued delivery has succeeded since then");
 }
@@ -50,7 +50,7 @@ int endpoints_list(const EndpointsOptions& options) {
     std::cout << "no endpoint fails or is switched off\n";
     return 0;
   }
-  print_row("HOST", "STATUS", "SINCE", "WHY");
+  print_row("HOST OR URL", "STATUS", "SINCE", "WHY");
   for (const ordered_json& each : all["endpoints"]) print_endpoint(each);
   for (const ordered_json& each : all["breakers"]) print_breaker(each);
   return 0;

@@ -44,9 +44,9 @@ struct NewDelivery {
 
 struct Accepted {
   std::string id;
-  bool known = false;    // by its Idempotency-Key: nothing new was stored
-  bool differs = false;  // known, but it stands for another request: refuse it
-  bool dead = false;     // kept, but its host is switched off
+  bool known = false;           // by its Idempotency-Key: nothing new was stored
+  bool differs = false;         // known, but it stands for another request: refuse it
+  State state = State::queued;  // as it is kept; dead at once, when its endpoint is switched off
 };
 
 // A delivery that is due, lent to the dispatcher until it is settled.
@@ -83,22 +83,35 @@ struct Settled {
   int64_t fence = 0;            // as it was claimed
   State state = State::queued;  // never running
   WallTime due = {};            // of queued
-  // Nothing: it was not tried, and is given back as it was.
+  // Nothing: it was not tried. It is given back as it was, and its lane held until `due`.
   std::optional<Attempt> attempt = {};
   bool well = false;  // its destination answered as it should: the lane may widen
-  // Its host is to be switched off: now, for this reason; or when it has failed for so long.
+  // Nothing of the lane is claimed before then: its destination takes nothing now.
+  std::optional<WallTime> hold = {};
+  // The destination itself failed: it counts towards disable_after.
+  bool blame = false;
+  // Its endpoint is to be switched off: now, for this reason; or when it has failed for so long.
   std::string disable_why = {};
   std::optional<Duration> disable_after = {};
 };
 
-// A host that fails, or that was switched off: nothing is delivered there then, and what waits for
-// it becomes dead, to be replayed once it is switched on.
+// What fails or was switched off: nothing is delivered there then, and what is queued for it
+// becomes dead, to be replayed once it is switched on. By its own word or for its failures a URL (a
+// word that is said at one URL says nothing of what else its host serves), by the operator a host.
 struct Endpoint {
   std::string host;
+  std::string url;                        // NewDelivery::destination; empty: the whole host
   std::optional<WallTime> failing_since;  // nothing has succeeded since then
   std::optional<WallTime> disabled;       // since then
   std::string why;                        // it was disabled
 };
+// Fewer failures than this say nothing, however long ago the first was.
+constexpr int64_t kFewestFailures = 5;
+// A failure after that long is the first one again: longer than the longest built-in wait between
+// attempts (24 h and its jitter).
+constexpr Duration kSilence = std::chrono::hours(48);
+// How long it is known that an endpoint has failed, after its last failure.
+constexpr Duration kFailingKept = std::chrono::hours(24 * 7);
 
 // Which deliveries, newest first.
 struct Filter {
@@ -150,8 +163,9 @@ struct Stats {
   uint64_t delivered = 0;          // kept
   uint64_t dead = 0;               // kept
   uint64_t cancelled = 0;          // kept
-  uint64_t disabled = 0;           // hosts
-  uint64_t bytes = 0;              // of the heads and contents of all that are kept
+  uint64_t disabled = 0;           // endpoints
+  uint64_t evicted = 0;            // dead ones forgotten early, to make room; since it was opened
+  uint64_t bytes = 0;              // of heads, contents and attempts of all that are kept
   std::optional<WallTime> oldest;  // acceptance of the oldest that is queued or running
 };
 

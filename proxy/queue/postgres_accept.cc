@@ -14,7 +14,7 @@ constexpr Sql kInsert{
     "digest) "
     "SELECT $1, $2, $3, $4, CASE WHEN off THEN 3 ELSE 0 END, $5, $6, CASE WHEN off THEN $6 END, "
     "$7, $8, $9, $10, $11, $12, $13, $14, $15 FROM (SELECT EXISTS (SELECT 1 FROM egret_endpoints "
-    "WHERE host = $11 AND disabled IS NOT NULL) AS off) AS endpoint "
+    "WHERE name IN ($11, $10) AND disabled IS NOT NULL) AS off) AS endpoint "
     "ON CONFLICT DO NOTHING RETURNING number, state), "
     "content AS (INSERT INTO egret_contents (number, head, body) "
     "SELECT number, $16, $17 FROM stored) SELECT state FROM stored"};
@@ -45,16 +45,19 @@ Result<std::optional<Accepted>> PostgresStore::known(const NewDelivery& delivery
   const Result<Answer> row = ask(kByKey, Values(delivery.sender, Bytes{delivery.idempotency_key}));
   if (!row) return Unexpected(row.error());
   if (row->rows() == 0) return std::optional<Accepted>();
-  return std::optional(Accepted{
-      .id = row->text(0, 0), .known = true, .differs = row->text(0, 1) != delivery.digest});
+  return std::optional(Accepted{.id = row->text(0, 0),
+                                .known = true,
+                                .differs = row->text(0, 1) != delivery.digest,
+                                .state = static_cast<State>(row->number(0, 2))});
 }
 
 // What is kept only to be looked at goes before anything is refused.
 Result<> PostgresStore::make_room(uint64_t wanted, uint64_t most) {
   constexpr int kAtMost = 100;
-  for (const State state : {State::delivered, State::cancelled}) {
+  for (const State state : {State::delivered, State::cancelled, State::dead}) {
     const Result<int> forgotten = forget(state, WallTime::max(), kAtMost);
     if (!forgotten) return Unexpected(forgotten.error());
+    if (state == State::dead) evicted_ += static_cast<uint64_t>(*forgotten);
     if (bytes() + static_cast<int64_t>(wanted) <= static_cast<int64_t>(most)) return {};
   }
   return full(bytes(), " bytes (queue.max_size).");
@@ -128,7 +131,7 @@ Result<> PostgresStore::insert(std::vector<Arriving>& all) {
     if (!each.inserts) continue;
     const NewDelivery& made = *each.delivery;
     const auto state = static_cast<State>(stored.number(0, 0));
-    each.result = Accepted{.id = made.id, .dead = state == State::dead};
+    each.result = Accepted{.id = made.id, .state = state};
     lanes_.join(made, each.lane, state == State::queued);
     delta_.count(state, 1);
     delta_.bytes += static_cast<int64_t>(made.head.size() + made.body.size());
@@ -157,10 +160,12 @@ Result<> PostgresStore::find_known(std::vector<Arriving>& all) {
     const NewDelivery& made = *conflicts[i]->delivery;
     if (own.rows() > 0) {
       const auto state = static_cast<State>(own.number(0, 2));
-      conflicts[i]->result = Accepted{.id = made.id, .dead = state == State::dead};
+      conflicts[i]->result = Accepted{.id = made.id, .state = state};
     } else if (other.rows() > 0) {
-      conflicts[i]->result = Accepted{
-          .id = other.text(0, 0), .known = true, .differs = other.text(0, 1) != made.digest};
+      conflicts[i]->result = Accepted{.id = other.text(0, 0),
+                                      .known = true,
+                                      .differs = other.text(0, 1) != made.digest,
+                                      .state = static_cast<State>(other.number(0, 2))};
     } else {
       return Unexpected(postgres_failure("what stood in a delivery's way has gone"));
     }

@@ -16,16 +16,28 @@ constexpr Sql kReady{"ready",
                      "SELECT lane, fifo, LEAST(\"window\", width) - running FROM egret_lanes "
                      "WHERE next_due <= $1 ORDER BY next_due, made LIMIT $2 "
                      "FOR UPDATE SKIP LOCKED"};
-constexpr Sql kDueOfLane{"due_of_lane",
-                         "SELECT number, bytes FROM egret_deliveries "
-                         "WHERE lane = $1 AND state = 0 AND due <= $2 "
-                         "ORDER BY due, number LIMIT $3"};
+// Its URL is switched off.
+#define EGRET_OFF                                                     \
+  "CASE WHEN EXISTS (SELECT 1 FROM egret_endpoints e WHERE e.name = " \
+  "d.destination AND e.disabled IS NOT NULL) THEN 1 ELSE 0 END"
+constexpr Sql kDueOfLane{"due_of_lane", "SELECT number, bytes, " EGRET_OFF
+                                        " FROM egret_deliveries d "
+                                        "WHERE lane = $1 AND state = 0 AND due <= $2 "
+                                        "ORDER BY due, number LIMIT $3"};
 // The first of all, due or not: nothing overtakes it.
 constexpr Sql kHeadOfLane{
     "head_of_lane",
-    "SELECT number, bytes FROM (SELECT number, bytes, state, due FROM egret_deliveries "
-    "WHERE lane = $1 AND fifo = 1 AND state IN (0, 1) ORDER BY number LIMIT 1) AS head "
+    "SELECT number, bytes, " EGRET_OFF
+    " FROM (SELECT number, bytes, state, due, destination "
+    "FROM egret_deliveries "
+    "WHERE lane = $1 AND fifo = 1 AND state IN (0, 1) ORDER BY number LIMIT 1) AS d "
     "WHERE state = 0 AND due <= $2 LIMIT $3"};
+#undef EGRET_OFF
+constexpr Sql kUnwanted{"unwanted",
+                        "UPDATE egret_deliveries SET state = 3, finished = $2 "
+                        "WHERE number IN (SELECT number FROM egret_deliveries "
+                        "WHERE number = ANY($1) AND state = 0 FOR UPDATE SKIP LOCKED) "
+                        "RETURNING number"};
 // One that an operator cancels at this moment is left to that; who waits for a lane while it holds
 // a delivery is never waited for here.
 constexpr Sql kLend{"lend",
@@ -38,20 +50,21 @@ constexpr Sql kLent{"lent",
                     "WHERE d.number = ANY($1) AND d.state = 1 AND d.owner = $2 AND d.fence = $3"};
 
 constexpr Sql kGiveBack{"give_back",
-                        "UPDATE egret_deliveries SET state = $4, due = $5, finished = $6, "
-                        "owner = NULL, fence = NULL "
+                        "UPDATE egret_deliveries SET state = 0, owner = NULL, fence = NULL "
                         "WHERE number = $1 AND state = 1 AND owner = $2 AND fence = $3 "
-                        "RETURNING lane, host"};
+                        "RETURNING lane, host, destination"};
 constexpr Sql kSettle{
     "settle",
     "WITH settled AS (UPDATE egret_deliveries SET state = $4, due = $5, finished = $6, "
-    "tries = tries + 1, attempts = attempts + 1, owner = NULL, fence = NULL "
+    "tries = tries + 1, attempts = attempts + 1, bytes = bytes + $18, owner = NULL, fence = NULL "
     "WHERE number = $1 AND state = 1 AND owner = $2 AND fence = $3 "
-    "RETURNING number, attempts, lane, host), "
+    "RETURNING number, attempts, lane, host, destination), "
     "noted AS (INSERT INTO egret_attempts (delivery, number, began, resolve_ms, connect_ms, "
     "tls_ms, wait_ms, total_ms, status, reason, detail, address, answer) "
     "SELECT number, attempts, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 FROM settled) "
-    "SELECT lane, host FROM settled"};
+    "SELECT lane, host, destination FROM settled"};
+
+size_t bytes_of(const Attempt& attempt) { return attempt.detail.size() + attempt.answer.size(); }
 
 }  // namespace
 
@@ -68,7 +81,8 @@ Result<std::vector<PostgresStore::Ready>> PostgresStore::lock_ready(size_t most,
   return lanes;
 }
 
-// Which of the lanes' deliveries are to be lent. Lanes that there was no room for stay as they are.
+// Which of the lanes' deliveries are to be lent; what goes to a URL that is switched off becomes
+// dead instead. Lanes that there was no room for stay as they are.
 Result<> PostgresStore::choose(std::vector<Ready>& lanes, size_t most, uint64_t most_bytes,
                                WallTime now) {
   for (const Ready& each : lanes) {
@@ -78,16 +92,29 @@ Result<> PostgresStore::choose(std::vector<Ready>& lanes, size_t most, uint64_t 
   }
   const Result<std::vector<Answer>> answers = connection_->run();
   if (!answers) return Unexpected(answers.error());
+  std::vector<int64_t> unwanted;
   size_t looked_at = 0;
   for (; looked_at < lanes.size() && most > 0 && most_bytes > 0; ++looked_at) {
     const Answer& due = (*answers)[looked_at];
     for (int row = 0; row < due.rows() && most > 0 && most_bytes > 0; ++row) {
+      if (due.number(row, 2) != 0) {
+        unwanted.push_back(due.number(row, 0));
+        continue;
+      }
       lanes[looked_at].numbers.push_back(due.number(row, 0));
       --most;
       most_bytes -= std::min(most_bytes, static_cast<uint64_t>(due.number(row, 1)));
     }
   }
   lanes.resize(looked_at);
+  return unwanted.empty() ? Result<>() : bury(unwanted, now);
+}
+
+Result<> PostgresStore::bury(const std::vector<int64_t>& numbers, WallTime now) {
+  const Result<Answer> dead = connection_->ask(kUnwanted, Values(numbers, now));
+  if (!dead) return Unexpected(dead.error());
+  delta_.count(State::queued, -dead->rows());
+  delta_.count(State::dead, dead->rows());
   return {};
 }
 
@@ -157,16 +184,16 @@ Result<> PostgresStore::run_settlements() {
     std::optional<WallTime> finished;
     if (settled.state != State::queued) finished = now;
     if (!settled.attempt) {
-      connection_->add(kGiveBack,
-                       Values(settled.number, owner_, settled.fence, state, settled.due, finished));
+      connection_->add(kGiveBack, Values(settled.number, owner_, settled.fence));
       continue;
     }
     const Attempt& attempt = *settled.attempt;
-    connection_->add(kSettle,
-                     Values(settled.number, owner_, settled.fence, state, settled.due, finished,
-                            attempt.began, attempt.resolve_ms, attempt.connect_ms, attempt.tls_ms,
-                            attempt.wait_ms, attempt.total_ms, attempt.status, attempt.reason,
-                            Bytes{attempt.detail}, attempt.address, Bytes{attempt.answer}));
+    connection_->add(
+        kSettle,
+        Values(settled.number, owner_, settled.fence, state, settled.due, finished, attempt.began,
+               attempt.resolve_ms, attempt.connect_ms, attempt.tls_ms, attempt.wait_ms,
+               attempt.total_ms, attempt.status, attempt.reason, Bytes{attempt.detail},
+               attempt.address, Bytes{attempt.answer}, bytes_of(attempt)));
   }
   const std::vector<Settling> all = std::move(settling_);
   settling_.clear();
@@ -184,26 +211,33 @@ Result<> PostgresStore::run_settlements() {
     }
     Settling each = all[i];
     each.settled.lane = row.number(0, 0);
-    apply(each, row.text(0, 1));
+    apply(each, row.text(0, 1), row.text(0, 2));
   }
   return {};
 }
 
-void PostgresStore::apply(const Settling& each, const std::string& host) {
+void PostgresStore::apply(const Settling& each, const std::string& host, const std::string& url) {
   const Settled& settled = each.settled;
   lanes_.refresh(settled.lane, each.now, 1);
   --delta_.running;
+  if (settled.hold) lanes_.hold(settled.lane, *settled.hold);
+  if (!settled.attempt) {
+    if (!settled.hold) lanes_.hold(settled.lane, settled.due);
+    return;
+  }
+  delta_.bytes += static_cast<int64_t>(bytes_of(*settled.attempt));
   if (settled.state != State::queued) {
     delta_.count(State::queued, -1);
     delta_.count(settled.state, 1);
   }
-  if (!settled.attempt) return;
   // A lane that works takes more at once; one that does not, one at a time.
   lanes_.judge(settled.lane, settled.well);
-  Judged& judged = judged_[host];
+  if (!settled.well && !settled.blame && settled.disable_why.empty()) return;
+  Judged& judged = judged_[url];
+  judged.host = host;
   judged.at = each.now;
   judged.succeeded |= settled.well;
-  judged.fails = !settled.well;
+  judged.failures = settled.well ? 0 : judged.failures + 1;
   if (settled.well) return;
   if (!settled.disable_why.empty()) judged.disable_why = settled.disable_why;
   judged.disable_after = settled.disable_after;

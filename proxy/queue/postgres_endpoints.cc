@@ -1,4 +1,4 @@
-// Which hosts fail, which are switched off, and what they have agreed to.
+// Which endpoints fail, which are switched off, and what they have agreed to.
 #include "proxy/queue/postgres_parts.h"
 
 namespace egret::queue::pg {
@@ -7,30 +7,47 @@ namespace {
 // How many deliveries of a host that was switched off one sweep makes dead.
 constexpr int kBuried = 500;
 
-constexpr Sql kFind{"endpoint", "SELECT disabled FROM egret_endpoints WHERE host = $1"};
+int64_t in_ms(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+constexpr Sql kFind{"endpoint", "SELECT disabled FROM egret_endpoints WHERE name = $1"};
+constexpr Sql kDisabledOfHost{"endpoint_of_host",
+                              "SELECT count(disabled) FROM egret_endpoints WHERE host = $1"};
 constexpr Sql kAll{"endpoints",
-                   "SELECT host, failing_since, disabled, why FROM egret_endpoints ORDER BY host"};
+                   "SELECT name, host, failing_since, disabled, why FROM egret_endpoints "
+                   "ORDER BY CASE WHEN disabled IS NULL THEN 1 ELSE 0 END, name LIMIT $1"};
 constexpr Sql kForget{"endpoint_forget",
-                      "DELETE FROM egret_endpoints WHERE host = $1 AND disabled IS NULL"};
+                      "DELETE FROM egret_endpoints WHERE name = $1 AND disabled IS NULL"};
+// $4: so many failures; after a silence of $5 ms they are the first ones again.
+#define EGRET_SILENT \
+  "egret_endpoints.failing_since IS NULL OR $3 - egret_endpoints.last_failed > $5"
 constexpr Sql kFails{"endpoint_fails",
-                     "INSERT INTO egret_endpoints (host, failing_since) VALUES ($1, $2) "
-                     "ON CONFLICT (host) DO NOTHING"};
+                     "INSERT INTO egret_endpoints (name, host, failing_since, last_failed, "
+                     "failures) VALUES ($1, $2, $3, $3, $4) ON CONFLICT (name) DO UPDATE SET "
+                     "failing_since = CASE WHEN " EGRET_SILENT
+                     " THEN $3 ELSE egret_endpoints.failing_since END, "
+                     "failures = CASE WHEN " EGRET_SILENT
+                     " THEN $4 ELSE egret_endpoints.failures + $4 END, last_failed = $3"};
+#undef EGRET_SILENT
 constexpr Sql kDisable{"endpoint_disable",
-                       "INSERT INTO egret_endpoints (host, disabled, why) VALUES ($1, $2, $3) "
-                       "ON CONFLICT (host) DO UPDATE SET disabled = excluded.disabled, "
+                       "INSERT INTO egret_endpoints (name, host, disabled, why) "
+                       "VALUES ($1, $2, $3, $4) "
+                       "ON CONFLICT (name) DO UPDATE SET disabled = excluded.disabled, "
                        "why = excluded.why WHERE egret_endpoints.disabled IS NULL"};
-// $3: how long it may fail, in ms.
+// $3: how long it may fail, in ms; $4: how often at least it has.
 constexpr Sql kTooLong{"endpoint_too_long",
                        "UPDATE egret_endpoints SET disabled = $2, "
                        "why = 'nothing has succeeded for ' || "
                        "floor(($2 - failing_since) / 3600000.0)::bigint::text || ' h' "
-                       "WHERE host = $1 AND disabled IS NULL AND failing_since <= $2 - $3"};
+                       "WHERE name = $1 AND disabled IS NULL AND failing_since <= $2 - $3 "
+                       "AND failures >= $4"};
 constexpr Sql kEnable{"endpoint_enable", "DELETE FROM egret_endpoints WHERE host = $1"};
 constexpr Sql kLanes{"endpoint_lanes", "SELECT lane FROM egret_lanes WHERE host = $1"};
 constexpr Sql kBury{
     "bury",
     "UPDATE egret_deliveries SET state = 3, finished = $1 WHERE number IN ("
-    "SELECT d.number FROM egret_endpoints e JOIN egret_lanes l ON l.host = e.host "
+    "SELECT d.number FROM egret_endpoints e JOIN egret_lanes l ON l.host = e.name "
     "JOIN egret_deliveries d ON d.lane = l.lane AND d.state = 0 "
     "WHERE e.disabled IS NOT NULL LIMIT $2 FOR UPDATE OF d SKIP LOCKED) RETURNING lane"};
 constexpr Sql kRecall{"recall", "SELECT value FROM egret_notes WHERE name = $1 AND until > $2"};
@@ -42,65 +59,63 @@ constexpr Sql kRemember{"remember",
 }  // namespace
 
 // By name, so that two transactions take them in one order. A success ends what a failure began;
-// who has failed for too long is switched off.
+// what has failed for too long is switched off. Lanes know of hosts only: a URL is looked at when a
+// delivery is claimed.
 Result<> PostgresStore::write_endpoints() {
   if (judged_.empty()) return {};
-  struct Switched {
-    size_t answer;
+  struct Changed {
     std::string host;
     WallTime at;
+    bool release;
   };
-  std::vector<Switched> switched;
-  size_t count = 0;
-  const auto add = [&](const Sql& sql, Values values) {
-    connection_->add(sql, std::move(values));
-    return count++;
-  };
-  for (const auto& [host, judged] : judged_) {
-    if (judged.enable) switched.push_back({add(kEnable, Values(host)), host, judged.at});
-    if (judged.succeeded) add(kForget, Values(host));
-    if (judged.fails) add(kFails, Values(host, judged.at));
+  std::vector<Changed> hosts;
+  for (const auto& [name, judged] : judged_) {
+    if (judged.enable) connection_->add(kEnable, Values(name));
+    if (judged.succeeded) connection_->add(kForget, Values(name));
     if (!judged.disable_why.empty()) {
-      const size_t answer = add(kDisable, Values(host, judged.at, judged.disable_why));
-      switched.push_back({answer, host, judged.at});
-    } else if (judged.fails && judged.disable_after) {
-      const auto after =
-          std::chrono::duration_cast<std::chrono::milliseconds>(*judged.disable_after);
-      const size_t answer = add(kTooLong, Values(host, judged.at, int64_t{after.count()}));
-      switched.push_back({answer, host, judged.at});
+      connection_->add(kDisable, Values(name, judged.host, judged.at, judged.disable_why));
+    } else if (judged.failures > 0) {
+      connection_->add(kFails,
+                       Values(name, judged.host, judged.at, judged.failures, in_ms(kSilence)));
+      if (judged.disable_after) {
+        connection_->add(kTooLong,
+                         Values(name, judged.at, in_ms(*judged.disable_after), kFewestFailures));
+      }
     }
+    if (name == judged.host) hosts.push_back({name, judged.at, judged.enable});
   }
   judged_.clear();
-  if (switched.empty()) return {};  // nobody waits for what these answer
-  const Result<std::vector<Answer>> answers = connection_->run();
-  if (!answers) return Unexpected(answers.error());
-  const size_t first = answers->size() - count;
-  for (const Switched& each : switched) {
-    if ((*answers)[first + each.answer].written() == 0) continue;
-    const Result<> done = refresh_lanes_of(each.host, each.at);
+  for (const Changed& each : hosts) {
+    const Result<> done = refresh_lanes_of(each.host, each.at, each.release);
     if (!done) return done;
   }
   return {};
 }
 
-Result<> PostgresStore::refresh_lanes_of(const std::string& host, WallTime now) {
+Result<> PostgresStore::refresh_lanes_of(const std::string& host, WallTime now, bool release) {
   const Result<Answer> rows = connection_->ask(kLanes, Values(host));
   if (!rows) return Unexpected(rows.error());
-  for (int i = 0; i < rows->rows(); ++i) lanes_.refresh(rows->number(i, 0), now);
+  for (int i = 0; i < rows->rows(); ++i) {
+    const int64_t lane = rows->number(i, 0);
+    release ? lanes_.release(lane, now) : lanes_.refresh(lane, now);
+  }
   return {};
 }
 
 Result<std::vector<Endpoint>> PostgresStore::endpoints() {
-  const Result<Answer> rows = ask(kAll);
+  const Result<Answer> rows = ask(kAll, Values(kMostEndpoints));
   if (!rows) return Unexpected(rows.error());
   std::vector<Endpoint> all;
   for (int i = 0; i < rows->rows(); ++i) {
-    Endpoint endpoint{.host = rows->text(i, 0),
+    const std::string name = rows->text(i, 0);
+    Endpoint endpoint{.host = rows->text(i, 1),
+                      .url = {},
                       .failing_since = std::nullopt,
                       .disabled = std::nullopt,
-                      .why = rows->text(i, 3)};
-    if (!rows->is_null(i, 1)) endpoint.failing_since = rows->time(i, 1);
-    if (!rows->is_null(i, 2)) endpoint.disabled = rows->time(i, 2);
+                      .why = rows->text(i, 4)};
+    if (name != endpoint.host) endpoint.url = name;
+    if (!rows->is_null(i, 2)) endpoint.failing_since = rows->time(i, 2);
+    if (!rows->is_null(i, 3)) endpoint.disabled = rows->time(i, 3);
     all.push_back(std::move(endpoint));
   }
   return all;
@@ -111,22 +126,27 @@ Result<bool> PostgresStore::disable(const std::string& host, const std::string& 
   if (!row) return Unexpected(row.error());
   if (row->rows() > 0 && !row->is_null(0, 0)) return false;
   Judged& judged = judged_[host];
+  judged.host = host;
   judged.at = now;
   judged.disable_why = why;
   return true;
 }
 
 Result<bool> PostgresStore::enable(const std::string& host, WallTime now) {
-  const Result<Answer> row = ask(kFind, Values(host));
+  const Result<Answer> row = ask(kDisabledOfHost, Values(host));
   if (!row) return Unexpected(row.error());
-  const auto meant = judged_.find(host);
-  const bool disabling = meant != judged_.end() && !meant->second.disable_why.empty();
-  if (row->rows() == 0 && !disabling) return false;
+  bool disabling = false;
+  for (auto& [name, judged] : judged_) {
+    if (judged.host != host) continue;
+    disabling |= !judged.disable_why.empty();
+    judged.disable_why.clear();
+    judged.failures = 0;
+  }
   Judged& judged = judged_[host];
+  judged.host = host;
   judged.at = now;
   judged.enable = true;
-  judged.disable_why.clear();
-  return disabling || !row->is_null(0, 0);
+  return disabling || row->number(0, 0) > 0;
 }
 
 // Makes a bounded number of those dead whose host is switched off. True when there may be more.

@@ -12,11 +12,13 @@ namespace {
   "\"window\" = CASE WHEN $4::bigint = 0 AND $5::bigint = 0 "               \
   "THEN egret_lanes.\"window\" "                                            \
   "ELSE GREATEST(1, LEAST(egret_lanes.width, $5::bigint + CASE $4::bigint " \
-  "WHEN 1 THEN 1 ELSE egret_lanes.\"window\" END)) END"
+  "WHEN 1 THEN 1 ELSE egret_lanes.\"window\" END)) END, "                   \
+  "held_until = CASE WHEN $6::bigint < 0 THEN 0 "                           \
+  "ELSE GREATEST(egret_lanes.held_until, $6::bigint) END"
 
 constexpr Sql kMake{"lane_make",
                     "INSERT INTO egret_lanes (lane, running, kept, name, host, width, fifo) "
-                    "VALUES ($1, $2, $3, $6, $7, $8, $9) ON CONFLICT (lane) DO UPDATE SET "
+                    "VALUES ($1, $2, $3, $7, $8, $9, $10) ON CONFLICT (lane) DO UPDATE SET "
                     "width = excluded.width, running = egret_lanes.running + excluded.running, "
                     "kept = egret_lanes.kept + excluded.kept, " EGRET_WINDOW};
 constexpr Sql kChange{"lane_change",
@@ -24,18 +26,19 @@ constexpr Sql kChange{"lane_change",
                       EGRET_WINDOW " WHERE lane = $1"};
 #undef EGRET_WINDOW
 
-// Null while the window is full or the host switched off; else of the lane's first delivery, $2 at
-// the earliest. By a statement of its own, after the one that has locked the lane: it sees what
-// those before have done.
+// Null while the window is full or the host switched off; else of the lane's first delivery, $2 and
+// the end of a hold at the earliest. By a statement of its own, after the one that has locked the
+// lane: it sees what those before have done.
 #define EGRET_NEXT(first)                                                         \
   "UPDATE egret_lanes SET next_due = CASE "                                       \
   "WHEN running >= LEAST(\"window\", width) THEN NULL "                           \
-  "WHEN EXISTS (SELECT 1 FROM egret_endpoints e WHERE e.host = egret_lanes.host " \
+  "WHEN EXISTS (SELECT 1 FROM egret_endpoints e WHERE e.name = egret_lanes.host " \
   "AND e.disabled IS NOT NULL) THEN NULL ELSE " first " END WHERE lane = $1"
 #define EGRET_FIRST                                                                    \
-  "CASE WHEN fifo = 1 THEN (SELECT GREATEST(d.due, $2) FROM egret_deliveries d "       \
+  "CASE WHEN fifo = 1 THEN (SELECT GREATEST(d.due, $2, held_until) "                   \
+  "FROM egret_deliveries d "                                                           \
   "WHERE d.lane = $1 AND d.fifo = 1 AND d.state IN (0, 1) ORDER BY d.number LIMIT 1) " \
-  "ELSE (SELECT GREATEST(d.due, $2) FROM egret_deliveries d "                          \
+  "ELSE (SELECT GREATEST(d.due, $2, held_until) FROM egret_deliveries d "              \
   "WHERE d.lane = $1 AND d.state = 0 ORDER BY d.due, d.number LIMIT 1) END"
 constexpr Sql kRefresh{"lane_refresh", EGRET_NEXT(EGRET_FIRST)};
 // A lane that waits keeps its place (LEAST passes over NULL).
@@ -78,6 +81,17 @@ void LaneChanges::refresh(int64_t lane, WallTime now, int64_t back) {
   change.refreshes = true;
 }
 
+void LaneChanges::hold(int64_t lane, WallTime until) {
+  Change& change = changes_[lane];
+  change.held_until = std::max(change.held_until, to_ms(until));
+}
+
+void LaneChanges::release(int64_t lane, WallTime now) {
+  Change& change = touch(lane, now);
+  change.refreshes = true;
+  change.held_until = -1;
+}
+
 void LaneChanges::judge(int64_t lane, bool well) {
   Change& change = changes_[lane];
   if (well) {
@@ -98,10 +112,12 @@ void LaneChanges::add_to(Connection& connection) {
     const int closes = change.closes ? 1 : 0;
     if (change.made) {
       const Made& made = *change.made;
-      connection.add(kMake, Values(lane, change.running, change.kept, closes, change.widens,
-                                   Bytes{made.name}, made.host, made.width, made.fifo ? 1 : 0));
+      connection.add(
+          kMake, Values(lane, change.running, change.kept, closes, change.widens, change.held_until,
+                        Bytes{made.name}, made.host, made.width, made.fifo ? 1 : 0));
     } else {
-      connection.add(kChange, Values(lane, change.running, change.kept, closes, change.widens));
+      connection.add(kChange, Values(lane, change.running, change.kept, closes, change.widens,
+                                     change.held_until));
     }
   }
   for (const auto& [lane, change] : changes_) {

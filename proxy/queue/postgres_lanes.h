@@ -24,6 +24,9 @@ class LaneChanges {
   void rejoin(int64_t lane, WallTime now) { touch(lane, now).joins = true; }
   // It stands behind those that wait; `back` of its deliveries are not under way any more.
   void refresh(int64_t lane, WallTime now, int64_t back = 0);
+  // Nothing of it is claimed before then; or from now on again.
+  void hold(int64_t lane, WallTime until);
+  void release(int64_t lane, WallTime now);
   // An attempt went well, or did not.
   void judge(int64_t lane, bool well);
   // One delivery is forgotten.
@@ -50,6 +53,7 @@ class LaneChanges {
     int64_t widens = 0;
     bool joins = false;
     bool refreshes = false;
+    int64_t held_until = 0;  // ms; -1: it is free
     WallTime at = {};
   };
   Change& touch(int64_t lane, WallTime now);

@@ -158,6 +158,7 @@ Result<> PostgresStore::look() {
            .dead = at_least_none(row->number(0, 3)),
            .cancelled = at_least_none(row->number(0, 4)),
            .disabled = at_least_none(row->number(0, 7)),
+           .evicted = 0,
            .bytes = at_least_none(row->number(0, 5)),
            .oldest = std::nullopt};
   if (!row->is_null(0, 8)) seen_.oldest = row->time(0, 8);
@@ -190,6 +191,7 @@ Result<Stats> PostgresStore::stats() {
     if (!looked) return Unexpected(looked.error());
   }
   Stats stats = seen_;
+  stats.evicted = evicted_;
   const auto add = [](uint64_t& total, int64_t change) {
     total = at_least_none(static_cast<int64_t>(total) + change);
   };

@@ -44,6 +44,8 @@ constexpr Sql kForgetContents{"forget_contents",
                               "DELETE FROM egret_contents WHERE number = ANY($1)"};
 constexpr Sql kForgetAttempts{"forget_attempts",
                               "DELETE FROM egret_attempts WHERE delivery = ANY($1)"};
+constexpr Sql kForgetOld{"endpoint_forget_old",
+                         "DELETE FROM egret_endpoints WHERE disabled IS NULL AND last_failed < $1"};
 constexpr Sql kExpire{"expire", "DELETE FROM egret_notes WHERE until <= $1"};
 
 Listed read_listed(const Answer& rows, int row) {
@@ -175,7 +177,8 @@ Result<int> PostgresStore::forget(State state, WallTime before, int most) {
 }
 
 Result<bool> PostgresStore::sweep(const Bounds& bounds, WallTime now) {
-  const Result<Answer> expired = ask(kExpire, Values(now));
+  Result<Answer> expired = ask(kExpire, Values(now));
+  if (expired) expired = ask(kForgetOld, Values(now - kFailingKept));
   if (!expired) return Unexpected(expired.error());
   const Result<bool> buried = bury(now);
   if (!buried) return buried;

@@ -74,11 +74,12 @@ class PostgresStore final : public Store {
     Settled settled;
     WallTime now;
   };
-  // What attempts have told of a host.
+  // What attempts have told of a URL, or the operator says of a host.
   struct Judged {
+    std::string host;
     bool succeeded = false;
-    bool fails = false;   // since it has succeeded last
-    bool enable = false;  // by the operator
+    int64_t failures = 0;  // since it has succeeded last
+    bool enable = false;   // by the operator
     WallTime at;
     std::string disable_why;
     std::optional<Duration> disable_after;
@@ -104,9 +105,9 @@ class PostgresStore final : public Store {
   // Adds what was gathered, ready to be run.
   Result<> flush();
   Result<> run_settlements();
-  void apply(const Settling& each, const std::string& host);
+  void apply(const Settling& each, const std::string& host, const std::string& url);
   Result<> write_endpoints();
-  Result<> refresh_lanes_of(const std::string& host, WallTime now);
+  Result<> refresh_lanes_of(const std::string& host, WallTime now, bool release);
   void add_totals();
   void add_news();
   // One delivery on its way in.
@@ -129,6 +130,7 @@ class PostgresStore final : public Store {
   Result<> take_over(int64_t owner);
   Result<> leave();
   Result<bool> bury(WallTime now);
+  Result<> bury(const std::vector<int64_t>& numbers, WallTime now);
   Result<int> forget(State state, WallTime before, int most);
   struct Found {
     Listed delivery;
@@ -164,6 +166,7 @@ class PostgresStore final : public Store {
 
   // As seen last.
   Stats seen_;
+  uint64_t evicted_ = 0;
   Delta since_;
   TimePoint seen_at_{};
   bool seen_ever_ = false;

@@ -1,6 +1,7 @@
 #include "proxy/queue/sqlite_database.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -116,6 +117,9 @@ Result<Database> Database::open(const std::string& path, Open how) {
     const int made = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (made < 0) return Unexpected(Reason::queue_unavailable, cannot_be_made(path));
     ::close(made);
+  } else if (how == Open::make) {
+    // One that another has made or copied may be anybody's to read: the log beside it would be too.
+    static_cast<void>(chmod(path.c_str(), S_IRUSR | S_IWUSR));
   }
   Database database;
   sqlite3* made = nullptr;

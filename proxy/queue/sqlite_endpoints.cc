@@ -1,4 +1,4 @@
-// Which hosts fail, which are switched off, and what they have agreed to.
+// Which endpoints fail, which are switched off, and what they have agreed to.
 #include "proxy/queue/sqlite_parts.h"
 
 namespace egret::queue {
@@ -9,51 +9,69 @@ constexpr int kBuried = 500;
 
 }  // namespace
 
-Result<bool> SqliteStore::is_disabled(const std::string& host) {
-  Statement& row = endpoints_.find.bind(host);
+Result<bool> SqliteStore::is_disabled(const std::string& name) {
+  Statement& row = endpoints_.find.bind(name);
   const Result<bool> there = row.step();
   if (!there) return there;
-  const bool disabled = *there && !row.is_null(1);
+  const bool disabled = *there && !row.is_null(3);
   row.reset();
   return disabled;
 }
 
 // A success ends what a failure began; who has failed for too long is switched off.
-Result<> SqliteStore::note_attempt(const std::string& host, const Settled& settled, WallTime now) {
-  if (settled.well) return endpoints_.forget.bind(host).run();
-  const Result<> noted = endpoints_.fails.bind(host, now).run();
-  if (!noted) return noted;
-  Statement& row = endpoints_.find.bind(host);
+Result<> SqliteStore::note_attempt(const std::string& url, const std::string& host,
+                                   const Settled& settled, WallTime now) {
+  if (settled.well) return endpoints_.forget.bind(url).run();
+  if (!settled.disable_why.empty()) return switch_off(url, host, settled.disable_why, now);
+  if (!settled.blame) return {};
+  Statement& row = endpoints_.find.bind(url);
   const Result<bool> there = row.step();
   if (!there) return Unexpected(there.error());
-  const bool already = !row.is_null(1);
-  const Duration failing = row.is_null(0) ? Duration::zero() : now - row.time(0);
-  row.reset();
-  if (already) return {};
-  std::string why = settled.disable_why;
-  if (why.empty() && settled.disable_after && failing >= *settled.disable_after) {
-    why = "nothing has succeeded for " +
-          std::to_string(std::chrono::duration_cast<std::chrono::hours>(failing).count()) + " h";
+  WallTime since = now;
+  int64_t failures = 1;
+  // After a silence a failure is the first one again: what came before says nothing of the time
+  // between.
+  if (*there && !row.is_null(0) && now - row.time(1) <= kSilence) {
+    since = row.time(0);
+    failures += row.number(2);
   }
-  if (why.empty()) return {};
-  const Result<bool> done = disable(host, why, now);
-  if (!done) return Unexpected(done.error());
+  row.reset();
+  const Result<> noted = endpoints_.fails.bind(url, host, since, now, failures).run();
+  if (!noted) return noted;
+  if (!settled.disable_after || now - since < *settled.disable_after) return {};
+  if (failures < kFewestFailures) return {};
+  const auto hours = std::chrono::duration_cast<std::chrono::hours>(now - since).count();
+  return switch_off(url, host, "nothing has succeeded for " + std::to_string(hours) + " h", now);
+}
+
+Result<> SqliteStore::switch_off(const std::string& name, const std::string& host,
+                                 const std::string& why, WallTime now) {
+  const Result<bool> already = is_disabled(name);
+  if (!already) return Unexpected(already.error());
+  if (*already) return {};
+  const Result<> done = endpoints_.disable.bind(name, host, now, why).run();
+  if (!done) return done;
+  ++totals_.disabled;
+  totals_changed_ = true;
   return {};
 }
 
 Result<std::vector<Endpoint>> SqliteStore::endpoints() {
   std::vector<Endpoint> all;
-  Statement& rows = endpoints_.all.bind();
+  Statement& rows = endpoints_.all.bind(kMostEndpoints);
   while (true) {
     const Result<bool> row = rows.step();
     if (!row) return Unexpected(row.error());
     if (!*row) return all;
-    Endpoint endpoint{.host = rows.text(0),
+    const std::string name = rows.text(0);
+    Endpoint endpoint{.host = rows.text(1),
+                      .url = {},
                       .failing_since = std::nullopt,
                       .disabled = std::nullopt,
-                      .why = rows.text(3)};
-    if (!rows.is_null(1)) endpoint.failing_since = rows.time(1);
-    if (!rows.is_null(2)) endpoint.disabled = rows.time(2);
+                      .why = rows.text(4)};
+    if (name != endpoint.host) endpoint.url = name;
+    if (!rows.is_null(2)) endpoint.failing_since = rows.time(2);
+    if (!rows.is_null(3)) endpoint.disabled = rows.time(3);
     all.push_back(std::move(endpoint));
   }
 }
@@ -78,19 +96,35 @@ Result<bool> SqliteStore::disable(const std::string& host, const std::string& wh
   const Result<bool> already = is_disabled(host);
   if (!already) return already;
   if (*already) return false;
-  Result<> done = endpoints_.disable.bind(host, now, why).run();
+  Result<> done = switch_off(host, host, why, now);
   if (done) done = refresh_lanes_of(host, now);
   if (!done) return Unexpected(done.error());
   return true;
 }
 
 Result<bool> SqliteStore::enable(const std::string& host, WallTime now) {
-  const Result<bool> disabled = is_disabled(host);
-  if (!disabled) return disabled;
-  Result<> done = endpoints_.enable.bind(host).run();
-  if (done && *disabled) done = refresh_lanes_of(host, now);
+  uint64_t disabled = 0;
+  Statement& rows = endpoints_.enable.bind(host);
+  while (true) {
+    const Result<bool> row = rows.step();
+    if (!row) return row;
+    if (!*row) break;
+    if (!rows.is_null(0)) ++disabled;
+  }
+  totals_.disabled -= disabled;
+  totals_changed_ = true;
+  Result<> done = lanes_.release.bind(host).run();
+  if (done) done = refresh_lanes_of(host, now);
   if (!done) return Unexpected(done.error());
-  return *disabled;
+  return disabled > 0;
+}
+
+Result<> SqliteStore::bury_one(int64_t number, WallTime now) {
+  const Result<> done = endpoints_.bury.bind(number, now).run();
+  if (!done) return done;
+  count(State::queued, -1);
+  count(State::dead, 1);
+  return {};
 }
 
 // Makes a bounded number of those dead whose host is switched off. True when there may be more.
@@ -109,10 +143,8 @@ Result<bool> SqliteStore::bury(WallTime now) {
     }
   }
   for (const Due& each : all) {
-    const Result<> done = endpoints_.bury.bind(each.number, now).run();
+    const Result<> done = bury_one(each.number, now);
     if (!done) return Unexpected(done.error());
-    count(State::queued, -1);
-    count(State::dead, 1);
   }
   return all.size() >= kBuried;
 }

@@ -162,11 +162,6 @@ Result<Stats> SqliteStore::stats() {
   if (!there) return Unexpected(there.error());
   if (*there) stats.oldest = row.time(0);
   row.reset();
-  Statement& disabled = pages_.disabled.bind();
-  const Result<bool> counted = disabled.step();
-  if (!counted) return Unexpected(counted.error());
-  stats.disabled = static_cast<uint64_t>(disabled.number(0));
-  disabled.reset();
   return stats;
 }
 
@@ -196,7 +191,8 @@ Result<int> SqliteStore::forget(State state, WallTime before, int most) {
 }
 
 Result<bool> SqliteStore::sweep(const Bounds& bounds, WallTime now) {
-  const Result<> expired = endpoints_.expire.bind(now).run();
+  Result<> expired = endpoints_.expire.bind(now).run();
+  if (expired) expired = endpoints_.forget_old.bind(now - kFailingKept).run();
   if (!expired) return Unexpected(expired.error());
   const Result<bool> buried = bury(now);
   if (!buried) return buried;

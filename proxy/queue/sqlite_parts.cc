@@ -7,21 +7,23 @@ namespace egret::queue {
 namespace {
 
 // Null while the window is full or the host switched off; else of the lane's first delivery, `now`
-// at the earliest.
+// and the end of a hold at the earliest.
 std::string next_due(std::string_view which) {
   return std::string(
              "UPDATE lanes SET next_due = CASE "
              "WHEN running >= min(\"window\", width) THEN NULL "
-             "WHEN EXISTS (SELECT 1 FROM endpoints WHERE endpoints.host = lanes.host AND disabled "
+             "WHEN EXISTS (SELECT 1 FROM endpoints WHERE endpoints.name = lanes.host AND disabled "
              "IS NOT NULL) THEN NULL ELSE ")
       .append(which)
       .append(" END WHERE lane = ?1");
 }
 
 constexpr std::string_view kFirstOfLane =
-    "CASE WHEN fifo THEN (SELECT max(due, ?2) FROM deliveries WHERE lane = ?1 AND fifo = 1 "
+    "CASE WHEN fifo THEN (SELECT max(due, ?2, held_until) FROM deliveries WHERE lane = ?1 AND fifo "
+    "= 1 "
     "AND state IN (0, 1) ORDER BY number LIMIT 1) "
-    "ELSE (SELECT max(due, ?2) FROM deliveries WHERE lane = ?1 AND fifo = 0 AND state = 0 "
+    "ELSE (SELECT max(due, ?2, held_until) FROM deliveries WHERE lane = ?1 AND fifo = 0 AND state "
+    "= 0 "
     "ORDER BY due, number LIMIT 1) END";
 
 }  // namespace
@@ -41,7 +43,9 @@ LaneStatements::LaneStatements(const Database& database)
       next(database.prepare("SELECT min(next_due) FROM lanes WHERE next_due IS NOT NULL")),
       settle(database.prepare(
           "UPDATE lanes SET running = running - 1, \"window\" = CASE ?2 WHEN 1 THEN "
-          "min(\"window\" + 1, width) WHEN -1 THEN 1 ELSE \"window\" END WHERE lane = ?1")),
+          "min(\"window\" + 1, width) WHEN -1 THEN 1 ELSE \"window\" END, "
+          "held_until = max(held_until, ?3) WHERE lane = ?1")),
+      release(database.prepare("UPDATE lanes SET held_until = 0 WHERE host = ?1")),
       leave(database.prepare("UPDATE lanes SET kept = kept - 1 WHERE lane = ?1")),
       drop(database.prepare("DELETE FROM lanes WHERE lane = ?1 AND kept <= 0")) {}
 
@@ -50,9 +54,9 @@ DeliveryStatements::DeliveryStatements(const Database& database)
       commit(database.prepare("COMMIT")),
       rollback(database.prepare("ROLLBACK")),
       write_totals(database.prepare("UPDATE totals SET queued = ?1, running = ?2, delivered = ?3, "
-                                    "dead = ?4, cancelled = ?5, bytes = ?6")),
+                                    "dead = ?4, cancelled = ?5, bytes = ?6, disabled = ?7")),
       by_key(database.prepare(
-          "SELECT id, digest FROM deliveries WHERE sender = ?1 AND idempotency_key = ?2")),
+          "SELECT id, digest, state FROM deliveries WHERE sender = ?1 AND idempotency_key = ?2")),
       insert(database.prepare(
           "INSERT INTO deliveries (id, webhook_id, lane, fifo, state, due, accepted, sender, rule, "
           "method, destination, host, size, bytes, idempotency_key, digest, finished) "
@@ -60,18 +64,22 @@ DeliveryStatements::DeliveryStatements(const Database& database)
       insert_content(
           database.prepare("INSERT INTO contents (number, head, body) VALUES (?1, ?2, ?3)")),
       due_of_lane(database.prepare(
-          "SELECT number, id, sender, tries, head, body FROM deliveries JOIN contents "
+          "SELECT number, id, sender, tries, head, body, destination FROM deliveries JOIN contents "
           "USING (number) WHERE lane = ?1 AND fifo = 0 AND state = 0 AND due <= ?2 "
           "ORDER BY due, number LIMIT ?3")),
       // The first of all, due or not: nothing overtakes it.
       head_of_lane(database.prepare(
-          "SELECT number, id, sender, tries, head, body FROM (SELECT * FROM deliveries "
+          "SELECT number, id, sender, tries, head, body, destination FROM (SELECT * FROM "
+          "deliveries "
           "WHERE lane = ?1 AND fifo = 1 AND state IN (0, 1) ORDER BY number LIMIT 1) "
           "JOIN contents USING (number) WHERE state = 0 AND due <= ?2 LIMIT ?3")),
       lend(database.prepare("UPDATE deliveries SET state = 1 WHERE number = ?1")),
       settle(database.prepare(
-          "UPDATE deliveries SET state = ?2, due = ?3, finished = ?4, tries = tries + ?5, "
-          "attempts = attempts + ?5 WHERE number = ?1 AND state = 1 RETURNING attempts, host")),
+          "UPDATE deliveries SET state = ?2, due = ?3, finished = ?4, tries = tries + 1, "
+          "attempts = attempts + 1, bytes = bytes + ?5 WHERE number = ?1 AND state = 1 "
+          "RETURNING attempts, host, destination")),
+      give_back(database.prepare("UPDATE deliveries SET state = 0 WHERE number = ?1 AND state = 1 "
+                                 "RETURNING number")),
       insert_attempt(
           database.prepare("INSERT INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
                            "?11, ?12, ?13)")) {}
@@ -88,8 +96,7 @@ std::string listed(std::string_view rest) { return std::string(kListed).append(r
 
 PageStatements::PageStatements(const Database& database)
     : totals(database.prepare(
-          "SELECT queued, running, delivered, dead, cancelled, bytes FROM totals")),
-      disabled(database.prepare("SELECT count(*) FROM endpoints WHERE disabled IS NOT NULL")),
+          "SELECT queued, running, delivered, dead, cancelled, bytes, disabled FROM totals")),
       oldest(database.prepare("SELECT accepted FROM deliveries WHERE state IN (0, 1) "
                               "ORDER BY number LIMIT 1")),
       // A bounded stretch of numbers: a filter that fits nothing does not hold up who waits.
@@ -114,7 +121,8 @@ namespace {
 // In this order: few are switched off.
 std::string to_bury_of(std::string_view which) {
   return std::string(
-             "SELECT number, deliveries.lane FROM endpoints CROSS JOIN lanes USING (host) "
+             "SELECT number, deliveries.lane FROM endpoints CROSS JOIN lanes "
+             "ON lanes.host = endpoints.name "
              "CROSS JOIN deliveries ON deliveries.lane = lanes.lane "
              "WHERE endpoints.disabled IS NOT NULL AND deliveries.")
       .append(which)
@@ -123,16 +131,23 @@ std::string to_bury_of(std::string_view which) {
 
 }  // namespace
 
+// By name: a host, or a URL of one.
 EndpointStatements::EndpointStatements(const Database& database)
-    : find(database.prepare("SELECT failing_since, disabled FROM endpoints WHERE host = ?1")),
-      all(database.prepare(
-          "SELECT host, failing_since, disabled, why FROM endpoints ORDER BY host")),
-      fails(database.prepare("INSERT INTO endpoints (host, failing_since) VALUES (?1, ?2) "
-                             "ON CONFLICT (host) DO NOTHING")),
-      forget(database.prepare("DELETE FROM endpoints WHERE host = ?1 AND disabled IS NULL")),
-      disable(database.prepare("INSERT INTO endpoints (host, disabled, why) VALUES (?1, ?2, ?3) "
-                               "ON CONFLICT (host) DO UPDATE SET disabled = ?2, why = ?3")),
-      enable(database.prepare("DELETE FROM endpoints WHERE host = ?1")),
+    : find(database.prepare(
+          "SELECT failing_since, last_failed, failures, disabled FROM endpoints WHERE name = ?1")),
+      all(database.prepare("SELECT name, host, failing_since, disabled, why FROM endpoints "
+                           "ORDER BY disabled IS NULL, name LIMIT ?1")),
+      fails(database.prepare(
+          "INSERT INTO endpoints (name, host, failing_since, last_failed, failures) "
+          "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE SET failing_since = ?3, "
+          "last_failed = ?4, failures = ?5")),
+      forget(database.prepare("DELETE FROM endpoints WHERE name = ?1 AND disabled IS NULL")),
+      forget_old(
+          database.prepare("DELETE FROM endpoints WHERE disabled IS NULL AND last_failed < ?1")),
+      disable(
+          database.prepare("INSERT INTO endpoints (name, host, disabled, why) VALUES (?1, ?2, ?3, "
+                           "?4) ON CONFLICT (name) DO UPDATE SET disabled = ?3, why = ?4")),
+      enable(database.prepare("DELETE FROM endpoints WHERE host = ?1 RETURNING disabled")),
       lanes(database.prepare("SELECT lane FROM lanes WHERE host = ?1")),
       to_bury(database.prepare(to_bury_of("fifo = 0 AND deliveries.state = 0"))),
       to_bury_in_order(database.prepare(

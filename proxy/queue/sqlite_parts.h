@@ -8,22 +8,24 @@ namespace egret::queue {
 // The statements of SqliteStore, prepared once: by what they are about.
 struct LaneStatements {
   explicit LaneStatements(const Database& database);
-  Statement take, refresh, join, ready, lend, next, settle, leave, drop;
+  Statement take, refresh, join, ready, lend, next, settle, release, leave, drop;
 };
 struct DeliveryStatements {
   explicit DeliveryStatements(const Database& database);
   Statement begin, commit, rollback, write_totals;
-  Statement by_key, insert, insert_content, due_of_lane, head_of_lane, lend, settle, insert_attempt;
+  Statement by_key, insert, insert_content, due_of_lane, head_of_lane, lend, settle, give_back;
+  Statement insert_attempt;
 };
 struct PageStatements {
   explicit PageStatements(const Database& database);
-  Statement totals, disabled, oldest, list, by_id, attempts, content, requeue, cancel;
+  Statement totals, oldest, list, by_id, attempts, content, requeue, cancel;
   Statement finished, forget, forget_content, forget_attempts;
 };
 
 struct EndpointStatements {
   explicit EndpointStatements(const Database& database);
-  Statement find, all, fails, forget, disable, enable, lanes, to_bury, to_bury_in_order, bury;
+  Statement find, all, fails, forget, forget_old, disable, enable, lanes, to_bury, to_bury_in_order,
+      bury;
   Statement recall, remember, expire;
 };
 
@@ -58,17 +60,25 @@ class SqliteStore final : public Store {
   Result<> remember(const std::string& name, const std::string& value, WallTime until) override;
 
  private:
-  Result<bool> is_disabled(const std::string& host);
-  Result<> note_attempt(const std::string& host, const Settled& settled, WallTime now);
+  // The host, or the URL.
+  Result<bool> is_disabled(const std::string& name);
+  Result<> switch_off(const std::string& name, const std::string& host, const std::string& why,
+                      WallTime now);
+  Result<> note_attempt(const std::string& url, const std::string& host, const Settled& settled,
+                        WallTime now);
   Result<> refresh_lanes_of(const std::string& host, WallTime now);
   Result<bool> bury(WallTime now);
+  Result<> refresh_interrupted(WallTime now);
+  Result<bool> give_back(const Settled& settled);
+  Result<bool> finish_attempt(const Settled& settled, WallTime now);
   Result<> read_totals();
   void count(State state, int64_t change);
   Result<> make_room(uint64_t bytes, uint64_t most);
   Result<> refresh(int64_t lane, WallTime now);
   Result<> join(int64_t lane, WallTime now);
-  Result<int64_t> take_due(Statement& due, int64_t lane, std::vector<Claimed>& all,
-                           uint64_t& bytes);
+  Result<int64_t> take_due(Statement& due, int64_t lane, std::vector<Claimed>& all, uint64_t& bytes,
+                           WallTime now);
+  Result<> bury_one(int64_t number, WallTime now);
   Result<int> forget(State state, WallTime before, int most);
   struct Found {
     Listed delivery;

@@ -25,6 +25,7 @@ CREATE TABLE lanes (
   "window" INTEGER NOT NULL DEFAULT 1,
   running INTEGER NOT NULL DEFAULT 0,
   kept INTEGER NOT NULL DEFAULT 0,
+  held_until INTEGER NOT NULL DEFAULT 0,
   next_due INTEGER,
   UNIQUE (name, fifo)
 );
@@ -81,12 +82,17 @@ CREATE TABLE attempts (
   PRIMARY KEY (delivery, number)
 ) WITHOUT ROWID;
 CREATE TABLE endpoints (
-  host TEXT PRIMARY KEY,
+  name TEXT PRIMARY KEY,
+  host TEXT NOT NULL,
   failing_since INTEGER,
+  last_failed INTEGER,
+  failures INTEGER NOT NULL DEFAULT 0,
   disabled INTEGER,
   why TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
-CREATE INDEX endpoints_disabled ON endpoints (host) WHERE disabled IS NOT NULL;
+CREATE INDEX endpoints_host ON endpoints (host);
+CREATE INDEX endpoints_disabled ON endpoints (disabled, name) WHERE disabled IS NOT NULL;
+CREATE INDEX endpoints_failing ON endpoints (last_failed) WHERE disabled IS NULL;
 CREATE TABLE notes (
   name TEXT PRIMARY KEY,
   value TEXT NOT NULL,
@@ -100,9 +106,10 @@ CREATE TABLE totals (
   delivered INTEGER NOT NULL,
   dead INTEGER NOT NULL,
   cancelled INTEGER NOT NULL,
+  disabled INTEGER NOT NULL,
   bytes INTEGER NOT NULL
 );
-INSERT INTO totals VALUES (1, 0, 0, 0, 0, 0, 0);
+INSERT INTO totals VALUES (1, 0, 0, 0, 0, 0, 0, 0);
 )sql"});
 
 Unexpected refuse(const std::string& what) {
@@ -156,6 +163,7 @@ Result<> prepare_schema(Database& database) {
       "PRAGMA temp_store = MEMORY;"
       "PRAGMA cache_size = -32768;"
       "PRAGMA journal_size_limit = 67108864;"
+      "PRAGMA wal_autocheckpoint = 4000;"
       "BEGIN IMMEDIATE; COMMIT;");
   if (!set) return set;
   return migrate(database, *version);

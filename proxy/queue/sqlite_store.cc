@@ -58,10 +58,9 @@ Result<> SqliteStore::recover(WallTime now) {
       "UPDATE deliveries SET state = 0, due = " +
       at +
       " WHERE state = 1;"
-      "UPDATE lanes SET running = 0, next_due = " +
-      at +
-      " WHERE lane IN (SELECT lane FROM interrupted);"
-      "DROP TABLE interrupted;");
+      "UPDATE lanes SET running = 0 WHERE lane IN (SELECT lane FROM interrupted);");
+  if (done) done = refresh_interrupted(now);
+  if (done) done = database_.execute("DROP TABLE interrupted");
   if (done) {
     totals_.running = 0;
     totals_changed_ = true;
@@ -69,6 +68,22 @@ Result<> SqliteStore::recover(WallTime now) {
   }
   if (!done) rollback();
   return done;
+}
+
+Result<> SqliteStore::refresh_interrupted(WallTime now) {
+  std::vector<int64_t> lanes;
+  Statement rows = database_.prepare("SELECT lane FROM interrupted");
+  while (true) {
+    const Result<bool> row = rows.step();
+    if (!row) return Unexpected(row.error());
+    if (!*row) break;
+    lanes.push_back(rows.number(0));
+  }
+  for (const int64_t lane : lanes) {
+    const Result<> done = refresh(lane, now);
+    if (!done) return done;
+  }
+  return {};
 }
 
 Result<> SqliteStore::read_totals() {
@@ -80,6 +95,8 @@ Result<> SqliteStore::read_totals() {
              .delivered = static_cast<uint64_t>(read.number(2)),
              .dead = static_cast<uint64_t>(read.number(3)),
              .cancelled = static_cast<uint64_t>(read.number(4)),
+             .disabled = static_cast<uint64_t>(read.number(6)),
+             .evicted = totals_.evicted,
              .bytes = static_cast<uint64_t>(read.number(5)),
              .oldest = std::nullopt};
   read.reset();
@@ -98,10 +115,11 @@ Result<> SqliteStore::begin() {
 
 Result<> SqliteStore::commit() {
   if (totals_changed_) {
-    const Result<> written = deliveries_.write_totals
-                                 .bind(totals_.queued, totals_.running, totals_.delivered,
-                                       totals_.dead, totals_.cancelled, totals_.bytes)
-                                 .run();
+    const Result<> written =
+        deliveries_.write_totals
+            .bind(totals_.queued, totals_.running, totals_.delivered, totals_.dead,
+                  totals_.cancelled, totals_.bytes, totals_.disabled)
+            .run();
     if (!written) return written;
     totals_changed_ = false;
   }
@@ -129,7 +147,10 @@ Result<std::optional<Accepted>> SqliteStore::known(const NewDelivery& delivery) 
   const Result<bool> row = find.step();
   if (!row) return Unexpected(row.error());
   if (!*row) return std::optional<Accepted>();
-  Accepted accepted{.id = find.text(0), .known = true, .differs = find.text(1) != delivery.digest};
+  Accepted accepted{.id = find.text(0),
+                    .known = true,
+                    .differs = find.text(1) != delivery.digest,
+                    .state = static_cast<State>(find.number(2))};
   find.reset();
   return std::optional(std::move(accepted));
 }
@@ -147,7 +168,8 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
     const Result<> room = make_room(bytes, bounds.max_size);
     if (!room) return Unexpected(room.error());
   }
-  const Result<bool> off = is_disabled(delivery.host);
+  Result<bool> off = is_disabled(delivery.host);
+  if (off && !*off) off = is_disabled(delivery.destination);
   if (!off) return Unexpected(off.error());
   const State state = *off ? State::dead : State::queued;
   std::optional<WallTime> finished;
@@ -176,15 +198,16 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
   if (!stored) return Unexpected(stored.error());
   count(state, 1);
   totals_.bytes += bytes;
-  return Accepted{.id = delivery.id, .dead = *off};
+  return Accepted{.id = delivery.id, .state = state};
 }
 
 // What is kept only to be looked at goes before anything is refused.
 Result<> SqliteStore::make_room(uint64_t bytes, uint64_t most) {
   constexpr int kAtMost = 100;
-  for (const State state : {State::delivered, State::cancelled}) {
+  for (const State state : {State::delivered, State::cancelled, State::dead}) {
     const Result<int> forgotten = forget(state, WallTime::max(), kAtMost);
     if (!forgotten) return Unexpected(forgotten.error());
+    if (state == State::dead) totals_.evicted += static_cast<uint64_t>(*forgotten);
     if (totals_.bytes + bytes <= most) return {};
   }
   return Unexpected(Reason::queue_full, "The queue holds " + std::to_string(totals_.bytes) +
@@ -201,14 +224,21 @@ Result<> SqliteStore::refresh(int64_t lane, WallTime now) {
 // given more.
 Result<> SqliteStore::join(int64_t lane, WallTime now) { return lanes_.join.bind(lane, now).run(); }
 
-// Lends what `due` finds; how many.
+// Lends what `due` finds; how many. What goes to a URL that is switched off becomes dead instead.
 Result<int64_t> SqliteStore::take_due(Statement& due, int64_t lane, std::vector<Claimed>& all,
-                                      uint64_t& bytes) {
+                                      uint64_t& bytes, WallTime now) {
   int64_t taken = 0;
+  std::vector<int64_t> unwanted;
   while (bytes > 0) {
     const Result<bool> row = due.step();
     if (!row) return Unexpected(row.error());
     if (!*row) break;
+    const Result<bool> off = totals_.disabled > 0 ? is_disabled(due.text(6)) : false;
+    if (!off) return Unexpected(off.error());
+    if (*off) {
+      unwanted.push_back(due.number(0));
+      continue;
+    }
     all.push_back({.number = due.number(0),
                    .lane = lane,
                    .id = due.text(1),
@@ -223,6 +253,10 @@ Result<int64_t> SqliteStore::take_due(Statement& due, int64_t lane, std::vector<
   for (size_t i = all.size() - static_cast<size_t>(taken); i < all.size(); ++i) {
     const Result<> lent = deliveries_.lend.bind(all[i].number).run();
     if (!lent) return Unexpected(lent.error());
+  }
+  for (const int64_t number : unwanted) {
+    const Result<> buried = bury_one(number, now);
+    if (!buried) return Unexpected(buried.error());
   }
   return taken;
 }
@@ -248,7 +282,7 @@ Result<std::vector<Claimed>> SqliteStore::claim(size_t most, uint64_t most_bytes
     const int64_t take = each.fifo ? 1 : std::min({each.room, left, kOfOneLane});
     Statement& due = each.fifo ? deliveries_.head_of_lane : deliveries_.due_of_lane;
     const Result<int64_t> taken =
-        take_due(due.bind(each.lane, now, take), each.lane, all, most_bytes);
+        take_due(due.bind(each.lane, now, take), each.lane, all, most_bytes, now);
     if (!taken) return Unexpected(taken.error());
     Result<> counted = lanes_.lend.bind(each.lane, *taken).run();
     if (counted) counted = refresh(each.lane, now);
@@ -270,42 +304,57 @@ Result<std::optional<WallTime>> SqliteStore::next_due() {
 }
 
 Result<> SqliteStore::settle(const Settled& settled, WallTime now) {
-  const bool over = settled.state != State::queued;
-  std::optional<WallTime> finished;
-  if (over) finished = now;
-  const int tried = settled.attempt ? 1 : 0;
-  Statement& move = deliveries_.settle.bind(settled.number, number_of(settled.state), settled.due,
-                                            finished, tried);
-  const Result<bool> row = move.step();
-  if (!row) return Unexpected(row.error());
-  if (!*row) return {};  // it is not lent (any more): settled already
-  const int64_t attempts = move.number(0);
-  const std::string host = move.text(1);
-  move.reset();
-  if (settled.attempt) {
-    const Attempt& attempt = *settled.attempt;
-    const Result<> noted =
-        deliveries_.insert_attempt
-            .bind(settled.number, attempts, attempt.began, attempt.resolve_ms, attempt.connect_ms,
-                  attempt.tls_ms, attempt.wait_ms, attempt.total_ms, attempt.status, attempt.reason,
-                  attempt.detail, attempt.address, Blob{attempt.answer})
-            .run();
-    if (!noted) return noted;
-    const Result<> known = note_attempt(host, settled, now);
-    if (!known) return known;
-  }
+  const Result<bool> lent = settled.attempt ? finish_attempt(settled, now) : give_back(settled);
+  if (!lent) return Unexpected(lent.error());
+  if (!*lent) return {};  // it is not lent (any more): settled already
   // A lane that works takes more at once; one that does not, one at a time.
   const int widen = !settled.attempt ? 0 : settled.well ? 1 : -1;
-  Result<> done = lanes_.settle.bind(settled.lane, widen).run();
+  const WallTime until = settled.hold ? *settled.hold : settled.attempt ? WallTime() : settled.due;
+  Result<> done = lanes_.settle.bind(settled.lane, widen, until).run();
   if (done) done = refresh(settled.lane, now);
   if (!done) return done;
   --totals_.running;
   totals_changed_ = true;
+  return {};
+}
+
+// False: it is not lent (any more).
+Result<bool> SqliteStore::give_back(const Settled& settled) {
+  Statement& move = deliveries_.give_back.bind(settled.number);
+  Result<bool> row = move.step();
+  move.reset();
+  return row;
+}
+
+// False: it is not lent (any more).
+Result<bool> SqliteStore::finish_attempt(const Settled& settled, WallTime now) {
+  const Attempt& attempt = *settled.attempt;
+  const bool over = settled.state != State::queued;
+  std::optional<WallTime> finished;
+  if (over) finished = now;
+  const size_t bytes = attempt.detail.size() + attempt.answer.size();
+  Statement& move = deliveries_.settle.bind(settled.number, number_of(settled.state), settled.due,
+                                            finished, bytes);
+  const Result<bool> row = move.step();
+  if (!row || !*row) return row;
+  const int64_t attempts = move.number(0);
+  const std::string host = move.text(1);
+  const std::string url = move.text(2);
+  move.reset();
+  Result<> noted =
+      deliveries_.insert_attempt
+          .bind(settled.number, attempts, attempt.began, attempt.resolve_ms, attempt.connect_ms,
+                attempt.tls_ms, attempt.wait_ms, attempt.total_ms, attempt.status, attempt.reason,
+                attempt.detail, attempt.address, Blob{attempt.answer})
+          .run();
+  if (noted) noted = note_attempt(url, host, settled, now);
+  if (!noted) return Unexpected(noted.error());
+  totals_.bytes += bytes;
   if (over) {
     count(State::queued, -1);
     count(settled.state, 1);
   }
-  return {};
+  return true;
 }
 
 }  // namespace egret::queue

@@ -36,7 +36,7 @@ class Store {
   virtual void rollback() = 0;
 
   // Errors beside: queue_full, when the bounds say so. What is known by its Idempotency-Key is
-  // never too much.
+  // never too much; what is kept only to be looked at makes room, the dead last.
   virtual Result<Accepted> accept(const NewDelivery& delivery, const Bounds& bounds) = 0;
   // The same for many, at the price of few; an answer each. Errors of the storage: all have it.
   virtual std::vector<Result<Accepted>> accept_all(std::span<const NewDelivery* const> all,
@@ -73,9 +73,11 @@ class Store {
   virtual Result<std::optional<State>> replay(const std::string& id, WallTime now) = 0;
   // A queued one. The state that it had before: of any other, nothing changes.
   virtual Result<std::optional<State>> cancel(const std::string& id, WallTime now) = 0;
-  // Those that fail or are switched off, by name.
+  // Those that fail or are switched off, by name; switched-off ones first, kMostEndpoints at most.
+  static constexpr int64_t kMostEndpoints = 1000;
   virtual Result<std::vector<Endpoint>> endpoints() = 0;
-  // False: it was so already. Switching on forgets that it has failed.
+  // A host. False: it was so already. Switching on does so for its URLs too, and forgets that they
+  // have failed.
   virtual Result<bool> disable(const std::string& host, const std::string& why, WallTime now) = 0;
   virtual Result<bool> enable(const std::string& host, WallTime now) = 0;
   // Small texts that are kept until a time: what endpoints have agreed to.
@@ -83,7 +85,7 @@ class Store {
   virtual Result<> remember(const std::string& name, const std::string& value, WallTime until) = 0;
   virtual Result<Stats> stats() = 0;
   // Forgets a bounded number of those whose time is over, and makes those dead whose host is
-  // switched off. True when there may be more.
+  // switched off (those of a URL become so when they are due). True when there may be more.
   virtual Result<bool> sweep(const Bounds& bounds, WallTime now) = 0;
 };
 

@@ -85,6 +85,13 @@ TEST_F(SqliteStoreReopened, QueuesAgainWhatWasRunning) {
   expect_sound(path_);
 }
 
+TEST_F(SqliteStoreReopened, IsItsOwnersAloneWhoeverMadeTheFile) {
+  store_.reset();
+  std::filesystem::permissions(path_, std::filesystem::perms(0644));
+  open();
+  EXPECT_EQ(std::filesystem::status(path_).permissions(), std::filesystem::perms(0600));
+}
+
 TEST_F(SqliteStoreReopened, IsForOneAtATime) {
   keep("dlv_1");
   const std::string refused = why_not(path_);

@@ -19,13 +19,14 @@ class StoreEndpoints : public testing::TestWithParam<Kind> {
     EXPECT_TRUE(store_->commit());
     return std::move(*result);
   }
-  Accepted accept(const std::string& id, const std::string& host = "a.example", bool fifo = false) {
+  Accepted accept(const std::string& id, const std::string& host = "a.example", bool fifo = false,
+                  const std::string& path = "/") {
     const NewDelivery delivery{.id = id,
                                .webhook_id = "msg_" + id,
                                .sender = "",
                                .rule = "r",
                                .method = "POST",
-                               .destination = "https://" + host + ":443/",
+                               .destination = "https://" + host + ":443" + path,
                                .host = host,
                                .lane = "https://" + host,
                                .fifo = fifo,
@@ -41,7 +42,7 @@ class StoreEndpoints : public testing::TestWithParam<Kind> {
   std::vector<Claimed> claim() {
     return in([&] { return store_->claim(100, UINT64_MAX, now()); });
   }
-  void settle(const Claimed& claimed, bool well, std::string why = {}) {
+  void settle(const Claimed& claimed, bool well, std::string why = {}, bool blame = true) {
     in([&] {
       return store_->settle({.number = claimed.number,
                              .lane = claimed.lane,
@@ -50,6 +51,7 @@ class StoreEndpoints : public testing::TestWithParam<Kind> {
                              .due = now(),
                              .attempt = Attempt{.began = now(), .status = well ? 200 : 500},
                              .well = well,
+                             .blame = !well && blame,
                              .disable_why = std::move(why),
                              .disable_after = 120h},
                             now());
@@ -78,6 +80,7 @@ TEST_P(StoreEndpoints, OneThatFailsIsKnownUntilItSucceeds) {
   settle(claim().at(0), false);
   ASSERT_EQ(endpoints().size(), 1U);
   EXPECT_EQ(endpoints()[0].host, "a.example");
+  EXPECT_EQ(endpoints()[0].url, "https://a.example:443/");
   EXPECT_EQ(endpoints()[0].failing_since, first);
   EXPECT_FALSE(endpoints()[0].disabled);
   settle(claim().at(0), true);
@@ -87,39 +90,80 @@ TEST_P(StoreEndpoints, OneThatFailsIsKnownUntilItSucceeds) {
 TEST_P(StoreEndpoints, OneThatHasFailedForTooLongIsSwitchedOff) {
   accept("1");
   settle(claim().at(0), false);
-  clock_.advance(119h);
-  settle(claim().at(0), false);
+  for (const Duration wait : {Duration(40h), Duration(40h), Duration(39h)}) {
+    clock_.advance(wait);
+    settle(claim().at(0), false);
+  }
   EXPECT_FALSE(endpoints().at(0).disabled);
   clock_.advance(1h);
   settle(claim().at(0), false);
   EXPECT_EQ(endpoints().at(0).disabled, now());
   EXPECT_EQ(endpoints().at(0).why, "nothing has succeeded for 120 h");
   EXPECT_TRUE(claim().empty());
+  EXPECT_EQ(state_of("1"), State::dead);
 }
 
-TEST_P(StoreEndpoints, OneThatAsksForItIsSwitchedOffAndNobodyElse) {
+TEST_P(StoreEndpoints, FewFailuresOrASilenceSayNothing) {
+  accept("1");
+  for (int i = 0; i < 3; ++i) {
+    settle(claim().at(0), false);
+    clock_.advance(45h);
+  }
+  settle(claim().at(0), false);  // the fourth, after 135 h
+  EXPECT_FALSE(endpoints().at(0).disabled) << "four failures are few";
+  clock_.advance(49h);
+  settle(claim().at(0), false);
+  EXPECT_FALSE(endpoints().at(0).disabled) << "nobody has tried for two days";
+  EXPECT_EQ(endpoints().at(0).failing_since, now());
+}
+
+TEST_P(StoreEndpoints, WhatIsNotItsFaultIsNotHeldAgainstIt) {
+  accept("1");
+  settle(claim().at(0), false, "", false);
+  EXPECT_TRUE(endpoints().empty());
+}
+
+TEST_P(StoreEndpoints, AnOldFailureIsForgotten) {
+  accept("1");
+  settle(claim().at(0), false);
+  clock_.advance(24h * 7);
+  sweep();
+  EXPECT_EQ(endpoints().size(), 1U);
+  clock_.advance(1s);
+  sweep();
+  EXPECT_TRUE(endpoints().empty());
+}
+
+TEST_P(StoreEndpoints, AUrlThatWantsNoMoreIsSwitchedOffAndNothingElseOfItsHost) {
   for (const bool fifo : {false, true}) {
-    accept(fifo ? "f1" : "1", "a.example", fifo);
-    accept(fifo ? "f2" : "2", "a.example", fifo);
+    accept(fifo ? "f1" : "1", "a.example", fifo, "/gone");
+    accept(fifo ? "f2" : "2", "a.example", fifo, "/gone");
   }
-  accept("other", "b.example");
+  accept("well", "a.example", false, "/");
   std::vector<Claimed> claimed = claim();
-  ASSERT_EQ(claimed.size(), 3U) << "one of each lane";
-  for (const Claimed& each : claimed) {
-    if (each.id != "other") settle(each, false, "it answers 410 Gone");
-  }
+  ASSERT_EQ(claimed.size(), 2U) << "one of each lane";
+  for (const Claimed& each : claimed) settle(each, false, "it answers 410 Gone");
+  EXPECT_EQ(endpoints().at(0).url, "https://a.example:443/gone");
   EXPECT_EQ(endpoints().at(0).why, "it answers 410 Gone");
-  EXPECT_TRUE(claim().empty());
-  EXPECT_FALSE(sweep());
+  std::vector<std::string> sent;
+  for (int i = 0; i < 5; ++i) {
+    for (const Claimed& each : claim()) {
+      sent.push_back(each.id);
+      settle(each, true);
+    }
+  }
+  EXPECT_EQ(sent, std::vector<std::string>{"well"});
   for (const char* id : {"1", "2", "f1", "f2"}) EXPECT_EQ(state_of(id), State::dead) << id;
-  EXPECT_EQ(state_of("other"), State::running);
-  const Accepted later = accept("3");
-  EXPECT_TRUE(later.dead);
+  EXPECT_EQ(accept("3", "a.example", false, "/gone").state, State::dead);
   EXPECT_EQ(state_of("3"), State::dead);
+  EXPECT_EQ(accept("4").state, State::queued);
   const Result<Stats> stats = store_->stats();
   EXPECT_EQ(stats->dead, 5U);
   EXPECT_EQ(stats->queued, 1U);
   EXPECT_EQ(stats->disabled, 1U);
+  EXPECT_TRUE(in([&] { return store_->enable("a.example", now()); }));
+  EXPECT_EQ(store_->stats()->disabled, 0U);
+  EXPECT_EQ(accept("5", "a.example", false, "/gone").state, State::queued);
 }
 
 TEST_P(StoreEndpoints, TheOperatorSwitchesOffAndOn) {
@@ -132,6 +176,16 @@ TEST_P(StoreEndpoints, TheOperatorSwitchesOffAndOn) {
   EXPECT_FALSE(in([&] { return store_->enable("a.example", now()); }));
   EXPECT_EQ(claim().size(), 1U) << "what was not dead yet goes on";
   EXPECT_TRUE(endpoints().empty());
+}
+
+TEST_P(StoreEndpoints, AHostThatIsOffStaysSoAfterACrash) {
+  accept("1");
+  EXPECT_EQ(claim().size(), 1U);
+  in([&] { return store_->disable("a.example", "by the operator", now()); });
+  store_.reset();
+  store_ = place_.open(now());
+  EXPECT_TRUE(claim().empty());
+  EXPECT_EQ(store_->stats()->disabled, 1U);
 }
 
 TEST_P(StoreEndpoints, WhatIsDeadComesBackByReplay) {

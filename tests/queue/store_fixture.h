@@ -56,6 +56,8 @@ inline void expect_sound(const std::string& path) {
             tables.rows("SELECT ifnull(sum(state IN (0, 1)), 0), ifnull(sum(state = 1), 0), "
                         "ifnull(sum(state = 2), 0), ifnull(sum(state = 3), 0), "
                         "ifnull(sum(state = 4), 0), ifnull(sum(bytes), 0) FROM deliveries"));
+  EXPECT_EQ(tables.rows("SELECT disabled FROM totals"),
+            tables.rows("SELECT count(*) FROM endpoints WHERE disabled IS NOT NULL"));
   const char* none[] = {
       "SELECT number FROM deliveries WHERE number NOT IN (SELECT number FROM contents)",
       "SELECT number FROM contents WHERE number NOT IN (SELECT number FROM deliveries)",
@@ -63,7 +65,9 @@ inline void expect_sound(const std::string& path) {
       "SELECT id FROM deliveries d WHERE attempts != "
       "(SELECT count(*) FROM attempts a WHERE a.delivery = d.number)",
       "SELECT id FROM deliveries JOIN contents USING (number) "
-      "WHERE bytes != length(CAST(head AS BLOB)) + length(body) OR size != length(body)",
+      "WHERE bytes != length(CAST(head AS BLOB)) + length(body) + "
+      "(SELECT ifnull(sum(length(CAST(detail AS BLOB)) + length(answer)), 0) FROM attempts a "
+      "WHERE a.delivery = deliveries.number) OR size != length(body)",
       "SELECT id FROM deliveries WHERE (finished IS NULL) != (state IN (0, 1))",
       "SELECT name FROM lanes l WHERE kept != "
       "(SELECT count(*) FROM deliveries d WHERE d.lane = l.lane)",
@@ -97,7 +101,9 @@ inline void expect_sound(const PostgresServer& server, const std::string& schema
       "SELECT id FROM egret_deliveries d WHERE attempts != "
       "(SELECT count(*) FROM egret_attempts a WHERE a.delivery = d.number)",
       "SELECT id FROM egret_deliveries JOIN egret_contents USING (number) "
-      "WHERE bytes != length(head) + length(body) OR size != length(body)",
+      "WHERE bytes != length(head) + length(body) + (SELECT coalesce(sum(length(detail) + "
+      "length(answer)), 0) FROM egret_attempts a WHERE a.delivery = egret_deliveries.number) "
+      "OR size != length(body)",
       "SELECT id FROM egret_deliveries WHERE (finished IS NULL) != (state IN (0, 1))",
       "SELECT id FROM egret_deliveries WHERE (owner IS NULL) != (state != 1)",
       "SELECT lane FROM egret_lanes l WHERE kept != "
@@ -107,7 +113,7 @@ inline void expect_sound(const PostgresServer& server, const std::string& schema
       "SELECT lane FROM egret_lanes l WHERE next_due IS NULL AND running < least(\"window\", "
       "width) "
       "AND EXISTS (SELECT 1 FROM egret_deliveries d WHERE d.lane = l.lane AND state = 0) "
-      "AND NOT EXISTS (SELECT 1 FROM egret_endpoints e WHERE e.host = l.host AND "
+      "AND NOT EXISTS (SELECT 1 FROM egret_endpoints e WHERE e.name = l.host AND "
       "e.disabled IS NOT NULL)",
       "SELECT id FROM egret_deliveries WHERE lane NOT IN (SELECT lane FROM egret_lanes)",
   };
@@ -219,7 +225,8 @@ class StoreTest : public testing::TestWithParam<Kind> {
             .state = state,
             .due = due,
             .attempt = Attempt{.began = now(), .status = state == State::delivered ? 204 : 500},
-            .well = state == State::delivered});
+            .well = state == State::delivered,
+            .blame = state != State::delivered});
   }
   void settle(const Settled& settled) {
     EXPECT_TRUE(within([&] { return store_->settle(settled, now()); }));

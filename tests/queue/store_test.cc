@@ -244,6 +244,48 @@ TEST_P(StoreSettle, GivingBackLeavesTheWindowAsItIs) {
   }
 }
 
+TEST_P(StoreSettle, AHoldKeepsTheWholeLaneBackAndNoOther) {
+  for (int i = 0; i < 20; ++i) keep("dlv_" + std::to_string(i));
+  keep("other", "lane of another");
+  const Claimed claimed = claim(1).at(0);
+  settle({.number = claimed.number,
+          .lane = claimed.lane,
+          .fence = claimed.fence,
+          .due = now(),
+          .hold = now() + 30s});
+  EXPECT_EQ(claim_ids(), Ids{"other"});
+  EXPECT_EQ(store_->next_due().value(), now() + 30s);
+  keep("dlv_20");
+  EXPECT_TRUE(claim().empty()) << "one more does not end it";
+  clock_.advance(30s);
+  EXPECT_EQ(claim_ids(), Ids{"dlv_0"}) << "it is given back as it was";
+}
+
+TEST_P(StoreSettle, ALaneThatIsHeldIsFreeWhenItsHostIsSwitchedOn) {
+  keep("dlv_1");
+  const Claimed claimed = claim(1).at(0);
+  settle({.number = claimed.number,
+          .lane = claimed.lane,
+          .fence = claimed.fence,
+          .due = now(),
+          .hold = now() + 30s});
+  EXPECT_FALSE(*within([&] { return store_->enable("hooks.example", now()); }));
+  EXPECT_EQ(claim_ids(), Ids{"dlv_1"});
+}
+
+TEST_P(StoreSettle, CountsTheBytesOfAnAttempt) {
+  keep("dlv_1");
+  const uint64_t before = store_->stats()->bytes;
+  const Claimed claimed = claim(1).at(0);
+  settle({.number = claimed.number,
+          .lane = claimed.lane,
+          .fence = claimed.fence,
+          .due = now(),
+          .attempt = Attempt{.began = now(), .detail = "1234", .answer = "123456"}});
+  EXPECT_EQ(store_->stats()->bytes, before + 10);
+  close_soundly();
+}
+
 TEST_P(StoreSettle, ASecondTimeChangesNothing) {
   keep("dlv_1");
   keep("dlv_2");
@@ -293,9 +335,12 @@ TEST_P(StoreAccept, KnowsAnIdempotencyKeyOfTheSameSender) {
     EXPECT_EQ(accepted.known, each.known) << what;
     EXPECT_EQ(accepted.differs, each.differs) << what;
     EXPECT_EQ(accepted.id, each.known ? "dlv_1" : made.id) << what;
+    EXPECT_EQ(accepted.state, State::queued) << what;
     queued += each.known ? 0 : 1;
     EXPECT_EQ(store_->stats()->queued, queued) << what;
   }
+  EXPECT_EQ(*within([&] { return store_->cancel("dlv_1", now()); }), State::queued);
+  EXPECT_EQ(accept(first)->state, State::cancelled) << "what is said is what is so";
 }
 
 TEST_P(StoreAccept, RefusesMoreThanTheDeliveriesOfItsBounds) {
@@ -314,7 +359,7 @@ TEST_P(StoreAccept, RefusesMoreThanTheDeliveriesOfItsBounds) {
   EXPECT_TRUE(accept(new_delivery("dlv_3", now())));
 }
 
-TEST_P(StoreAccept, ForgetsWhatIsDeliveredOrCancelledToMakeRoom) {
+TEST_P(StoreAccept, ForgetsWhatHasEndedToMakeRoomAndTheDeadLast) {
   const uint64_t each =
       new_delivery("dlv_1", now()).head.size() + new_delivery("dlv_1", now()).body.size();
   bounds_.max_size = 4 * each;
@@ -328,10 +373,13 @@ TEST_P(StoreAccept, ForgetsWhatIsDeliveredOrCancelledToMakeRoom) {
     EXPECT_TRUE(accept(new_delivery(gone == "dlv_1" ? "dlv_5" : "dlv_6", now())));
     EXPECT_FALSE(is_there(gone));
   }
-  const Result<Accepted> refused = accept(new_delivery("dlv_7", now()));
+  EXPECT_EQ(store_->stats()->evicted, 0U);
+  EXPECT_TRUE(accept(new_delivery("dlv_7", now())));
+  EXPECT_FALSE(is_there("dlv_3"));
+  EXPECT_EQ(store_->stats()->evicted, 1U);
+  const Result<Accepted> refused = accept(new_delivery("dlv_8", now()));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().reason, Reason::queue_full);
-  EXPECT_TRUE(is_there("dlv_3"));
   close_soundly();
 }
 
