@@ -6,6 +6,7 @@
 #   --without NAME    leave one out: relay haproxy nginx squid egret; may be repeated
 #   --output FILE     where the table goes (bench/results.md)
 #   --https           a request by https beside one by http instead; takes --rounds and --seconds
+#   --queue           what keeping costs instead; takes --rounds, --seconds and names of its parts
 #   --micro           the Google Benchmark programs instead
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -30,5 +31,9 @@ esac
 if [ "${1:-}" = --https ]; then
   shift
   exec python3 bench/https.py "$@"
+fi
+if [ "${1:-}" = --queue ]; then
+  shift
+  exec python3 bench/queue.py "$@"
 fi
 exec python3 bench/side_by_side.py "$@"

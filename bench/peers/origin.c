@@ -1,4 +1,4 @@
-/* origin PORT: the receiver. Reads each request whole, as a real receiver of webhooks must, and answers 200 "ok\n" on the
+/* origin PORT [any]: the receiver, on 127.0.0.1 or on any address. Reads each request whole, as a real receiver of webhooks must, and answers 200 "ok\n" on the
  * same connection. Only what the benchmark's proxies send: a head of at most 8 KiB and a Content-Length. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -71,12 +71,12 @@ static int take(struct connection* c, char* bytes, size_t size) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    fprintf(stderr, "usage: origin PORT\n");
+  if (argc != 2 && argc != 3) {
+    fprintf(stderr, "usage: origin PORT [any]\n");
     return 2;
   }
   struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1]))};
-  own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  own.sin_addr.s_addr = htonl(argc == 3 ? INADDR_ANY : INADDR_LOOPBACK);
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(listener, (struct sockaddr*)&own, sizeof own) != 0 || listen(listener, 4096) != 0)
