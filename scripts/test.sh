@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test.sh: everything that must hold before a change is merged, from a clean clone on a bare Debian.
 #   1. AddressSanitizer + UBSan build, every test, end to end included
-#   2. ThreadSanitizer build, every test again
+#   2. ThreadSanitizer build, the tests in which threads meet again
 #   3. each libFuzzer target for FUZZ_SECONDS (60), by scripts/fuzz.sh
 # Environment: JOBS (number of CPUs), FUZZ_SECONDS (60; 0 leaves the fuzzers out).
 set -euo pipefail
@@ -42,7 +42,7 @@ begin "building with ThreadSanitizer"
 cmake --preset tsan >/dev/null
 cmake --build --preset tsan -j "$jobs"
 
-begin "running every test under ThreadSanitizer"
+begin "running the tests of threads under ThreadSanitizer"
 ctest --preset tsan -j "$jobs" --no-tests=error
 
 if [ "$fuzz_seconds" -gt 0 ]; then

@@ -2,9 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "proxy/buffer.h"
@@ -215,32 +213,6 @@ TEST(Destinations, ForgetThoseOfWhichThereIsNothingToKnow) {
     refused(table, "http://host" + std::to_string(i) + "/", rule, TimePoint(i * 1ms));
   }
   EXPECT_LT(table.size(), 40'000U);
-}
-
-TEST(Destinations, NeverGrantMoreOverAllThreads) {
-  constexpr uint32_t kLimit = 3;
-  Destinations table;
-  const policy::Rule rule = limited(kLimit);
-  std::atomic<uint32_t> inside{0};
-  std::atomic<uint32_t> most{0};
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
-      const policy::Url there = url("http://a/");
-      for (int round = 0; round < 5000; ++round) {
-        Destinations::Slot slot;
-        if (table.enter(there, rule, TimePoint(), slot)) continue;
-        const uint32_t now = ++inside;
-        uint32_t seen = most.load();
-        while (seen < now && !most.compare_exchange_weak(seen, now)) {
-        }
-        --inside;
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_LE(most.load(), kLimit);
-  EXPECT_EQ(table.size(), 0U);
 }
 
 TEST(Buffers, AreGivenBackAndLentAgain) {
