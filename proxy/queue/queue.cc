@@ -36,25 +36,29 @@ void Queue::start() {
   });
 }
 
-void Queue::submit(Work work, Done done, Turn turn) {
+void Queue::submit(Job job) {
+  bool enough = false;
   {
     const std::lock_guard lock(mutex_);
-    Job& job = jobs_.emplace_back();
-    job.work = std::move(work);
-    job.done = std::move(done);
-    job.turn = turn;
+    jobs_.push_back(std::move(job));
+    enough = jobs_.size() >= wanted_;
   }
-  changed_.notify_one();
+  if (enough) changed_.notify_one();
+}
+
+void Queue::submit(Work work, Done done, Turn turn) {
+  Job job;
+  job.work = std::move(work);
+  job.done = std::move(done);
+  job.turn = turn;
+  submit(std::move(job));
 }
 
 void Queue::submit(NewDelivery delivery, std::function<void(Result<Accepted>)> done) {
-  {
-    const std::lock_guard lock(mutex_);
-    Job& job = jobs_.emplace_back();
-    job.delivery = std::move(delivery);
-    job.accepted_done = std::move(done);
-  }
-  changed_.notify_one();
+  Job job;
+  job.delivery = std::move(delivery);
+  job.accepted_done = std::move(done);
+  submit(std::move(job));
 }
 
 void Queue::Job::tell() {
@@ -139,8 +143,7 @@ bool Queue::turn() {
 
 void Queue::run() {
   while (true) {
-    while (turn()) {
-    }
+    while (turn()) gather();
     std::unique_lock lock(mutex_);
     if (stopping_ && jobs_.empty()) return;
     const Duration rest = std::min(kSweepEvery, store_->beat());
@@ -149,6 +152,18 @@ void Queue::run() {
     lock.unlock();
     if (look_now) look();
   }
+}
+
+// Those whom a commit has answered tend to come again at once: the next one is for all of them, not
+// for the first. The wait is small beside what a commit costs.
+void Queue::gather() {
+  const size_t answered = std::exchange(answered_, 0);
+  const Duration wait = std::min(kMostGathered, commit_took_ / 4);
+  if (answered < 2 || wait <= Duration::zero()) return;
+  std::unique_lock lock(mutex_);
+  wanted_ = std::min(answered + jobs_.size(), kMostInOneCommit);
+  changed_.wait_for(lock, wait, [this] { return stopping_ || jobs_.size() >= wanted_; });
+  wanted_ = 1;
 }
 
 // A store that is not there has said so itself; what is submitted hears of it.
@@ -162,6 +177,7 @@ void Queue::tick_if_due() {
 
 void Queue::work_off(std::deque<Job> batch) {
   const Counts before = counting_;
+  const TimePoint began = clock_.now();
   if (!try_all(batch)) {
     counting_ = before;
     ++counting_.failures;
@@ -169,6 +185,8 @@ void Queue::work_off(std::deque<Job> batch) {
   }
   look();
   for (Job& job : batch) job.tell();
+  answered_ = batch.size();
+  commit_took_ = clock_.now() - began;
 }
 
 // All in one transaction. Errors: the store's; then nothing was done.

@@ -41,6 +41,8 @@ class Queue {
   using Waker = std::function<void(std::optional<WallTime>)>;
 
   static constexpr size_t kMostInOneCommit = 512;
+  // Longest wait for others to share a commit; a quarter of what the last one took at most.
+  static constexpr Duration kMostGathered = std::chrono::milliseconds(1);
   static constexpr Duration kSweepEvery = std::chrono::minutes(1);
 
   Queue(std::unique_ptr<Store> store, Bounds bounds, const Clock& clock);
@@ -92,7 +94,9 @@ class Queue {
     Result<Accepted> accepted;
     void tell();
   };
+  void submit(Job job);
   void run();
+  void gather();
   void tick_if_due();
   void work_off(std::deque<Job> batch);
   Result<> try_all(std::deque<Job>& batch);
@@ -108,11 +112,14 @@ class Queue {
   TimePoint sweep_at_{};      // the queue's thread
   bool sweep_again_ = false;  // the queue's thread
   TimePoint tick_at_{};       // the queue's thread
+  size_t answered_ = 0;       // by the last commit; the queue's thread
+  Duration commit_took_{};    // the queue's thread
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   // Guarded by it:
   std::deque<Job> jobs_;
+  size_t wanted_ = 1;  // so many of them are worth waking up for
   Bounds bounds_;
   Stats stats_;
   Counts counts_;
