@@ -159,7 +159,8 @@ int deliveries_replay(const DeliveriesOptions& options) {
   std::cout << text_of(done, "replayed") << " " << status << " deliveries are queued again"
             << (hint.empty() ? "" : ": ") << hint << "\n";
   if (done.contains("switched_off")) {
-    std::cout << "those for a host that is switched off become dead again: egret endpoints list\n";
+    std::cout
+        << "those for a host or URL that is switched off become dead again: egret endpoints list\n";
   }
   return 0;
 }

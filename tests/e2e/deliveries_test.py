@@ -179,7 +179,7 @@ class DeliveriesTest(unittest.TestCase):
             self.assertRegex(self.command(egret, "show", name), "(?m)^switched_off by the operator$")
             self.assertIn("egret endpoints enable", self.command(egret, "replay", name, code=1))
             other = self.command(egret, "replay", "--status", "dead")
-            self.assertIn("a host that is switched off become dead again", other)
+            self.assertIn("a host or URL that is switched off become dead again", other)
             self.assertIn("egret deliveries replay --host 127.0.0.1", self.command(egret, "enable", "127.0.0.1", what="endpoints"))
             self.assertIn("was not switched off", self.command(egret, "enable", "127.0.0.1", what="endpoints"))
             self.assertIn("without a port: 127.0.0.1", self.command(egret, "enable", "127.0.0.1:80", what="endpoints", code=1))

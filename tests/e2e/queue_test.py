@@ -36,7 +36,7 @@ class QueueTest(unittest.TestCase):
         with support.Receiver() as receiver, self.egret() as egret:
             done = subprocess.run([support.tool("python3"), "-c", SIX_LINES, receiver.url("/a?b=c")], check=True, capture_output=True, text=True,
                                   env={"HTTP_PROXY": egret.url, "http_proxy": egret.url}, timeout=60)
-            self.assertRegex(done.stdout, r"^202 dlv_[0-9a-z]{26}\n$")
+            self.assertRegex(done.stdout, r"^202 dlv_[0-9a-z]{35}\n$")
             self.finished(egret, 1)
             self.assertEqual([request.line for request in receiver.requests], ["POST /a?b=c HTTP/1.1"])
             line = egret.wait_for_line(listener="queue")
