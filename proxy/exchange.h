@@ -56,7 +56,7 @@ class Exchange {
   [[nodiscard]] policy::KeepPlan plan() const;
   async::Task<Result<>> keep_at_once();
   async::Task<Result<>> try_then_keep(Result<> reached);
-  async::Task<Result<>> persist_for(Result<> reached, Duration patience);
+  async::Task<std::optional<Result<>>> persist_for(Result<> reached, Duration patience);
   async::Task<Result<>> keep(Duration wait);
   [[nodiscard]] queue::NewDelivery new_delivery(Duration wait);
   async::Task<Result<>> say_accepted();

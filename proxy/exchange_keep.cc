@@ -87,20 +87,23 @@ async::Task<Result<>> Exchange::try_then_keep(Result<> reached) {
     if (*known) co_return co_await keep(kAtOnce);
   }
   Admission first = admission_;
-  Result<> outcome = std::move(reached);
+  std::optional<Result<>> outcome;
   if (plan_.patience) {
-    outcome = co_await persist_for(std::move(outcome), *plan_.patience);
+    outcome = co_await persist_for(std::move(reached), *plan_.patience);
   } else {
-    outcome = co_await persist(std::move(outcome));
+    outcome = co_await persist(std::move(reached));
   }
-  if (!outcome && !policy::may_be_kept(outcome.error().reason)) co_return outcome;
-  if (outcome) {
+  if (outcome && !*outcome && !policy::may_be_kept(outcome->error().reason)) {
+    co_return std::move(*outcome);
+  }
+  if (outcome && *outcome) {
     const int status = answer_.head.status;
     const http::Field* word = answer_.head.fields.find("webhook-delivery");
     const bool unwanted = status == 410 || (word != nullptr && policy::says_unwanted(word->value));
-    if (asked().success.contains(status) || unwanted) co_return outcome;
+    if (asked().success.contains(status) || unwanted) co_return std::move(*outcome);
   }
-  note_health(outcome ? std::nullopt : std::optional(outcome.error().reason));
+  // That the sender's patience was over says nothing of the destination.
+  if (outcome) note_health(*outcome ? std::nullopt : std::optional(outcome->error().reason));
   leave_answer();
   admission_ = std::move(first);
   slot_ = Destinations::Slot();
@@ -110,14 +113,14 @@ async::Task<Result<>> Exchange::try_then_keep(Result<> reached) {
   co_return co_await keep(wait);
 }
 
-async::Task<Result<>> Exchange::persist_for(Result<> reached, Duration patience) {
+// Nothing: the patience was over first.
+async::Task<std::optional<Result<>>> Exchange::persist_for(Result<> reached, Duration patience) {
   const Deadline until = deadline_after(now(), patience);
   async::Task<Result<>> tries = persist(std::move(reached));
   std::optional<Result<>> in_time = co_await async::race(std::move(tries), until);
-  if (in_time) co_return std::move(*in_time);
   // Cut off: of that answer nothing is to be used.
-  answer_ = Answer();
-  co_return Unexpected(Reason::response_timeout, "no answer within what the sender waits");
+  if (!in_time) answer_ = Answer();
+  co_return in_time;
 }
 
 // Errors: those of Store::accept; idempotency_key_reused; sender_disconnected, when nobody is left

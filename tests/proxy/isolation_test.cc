@@ -118,6 +118,21 @@ TEST(Breaker, KeepsQueuedDeliveriesAndCountsNoAttempt) {
   EXPECT_EQ(gateway.show(id)->delivery.state, State::delivered);
 }
 
+TEST(Breaker, ASendersPatienceSaysNothingOfTheDestination) {
+  KeepingSandbox gateway(rule(", delivery: {mode: on-request, schedule: [1h]}"));
+  for (int i = 0; i < 3; ++i) {
+    FarEnd sender = gateway.connect();
+    sender.send(post("x", "Prefer: wait=1\r\n"));
+    EXPECT_EQ(gateway.request(gateway.destinations() - 1).body, "x");
+    gateway.advance(1s);
+    EXPECT_EQ(gateway.answer(sender).status(), 202);
+    sender.close();
+  }
+  FarEnd sender = gateway.connect();
+  sender.send(post("y"));
+  EXPECT_EQ(gateway.request(gateway.destinations() - 1).body, "y") << "no breaker is open";
+}
+
 TEST(Breaker, WhatIsRefusedFallsBackToTheQueue) {
   KeepingSandbox gateway(rule(", delivery: {mode: fallback, schedule: [1s]}"));
   for (int i = 0; i < 2; ++i) {
