@@ -161,6 +161,17 @@ async::Task<Result<>> secure(Services& services, Route& route, net::Connection& 
   co_return Result<>();
 }
 
+// By the rule of the target, and by that of the request which was redirected there: what another
+// rule may reach is not lent to whoever redirects.
+Result<policy::PermittedAddresses> permit(const policy::Judge& judge, const Target& target,
+                                          std::span<const policy::Address> candidates) {
+  Result<policy::PermittedAddresses> permitted = judge.permit(target.rule, target.port, candidates);
+  if (!permitted || target.first == nullptr || target.first == &target.rule) return permitted;
+  std::vector<policy::Address> left;
+  for (const policy::PermittedAddress& each : *permitted) left.push_back(each.endpoint().address);
+  return judge.permit(*target.first, target.port, left);
+}
+
 }  // namespace
 
 std::optional<Result<policy::PermittedAddresses>> locate_now(Services& services,
@@ -168,14 +179,14 @@ std::optional<Result<policy::PermittedAddresses>> locate_now(Services& services,
                                                              const Target& target) {
   const policy::Judge& judge = policy.judge;
   if (target.host.literal) {
-    return judge.permit(target.rule, target.port, {&*target.host.literal, 1});
+    return permit(judge, target, {&*target.host.literal, 1});
   }
   const auto local = policy::localhost_addresses(target.host);
-  if (!local.empty()) return judge.permit(target.rule, target.port, local);
+  if (!local.empty()) return permit(judge, target, local);
   const Result<net::Answer>* known = services.resolver->peek(target.host.text);
   if (known == nullptr) return std::nullopt;
   if (!*known) return Result<policy::PermittedAddresses>(Unexpected(known->error()));
-  return judge.permit(target.rule, target.port, (*known)->addresses);
+  return permit(judge, target, (*known)->addresses);
 }
 
 async::Task<Result<policy::PermittedAddresses>> locate(Services& services,
@@ -192,7 +203,7 @@ async::Task<Result<policy::PermittedAddresses>> locate(Services& services,
     co_return Unexpected(Reason::total_timeout, "while resolving " + target.host.text);
   }
   if (!answer) co_return Unexpected(std::move(answer.error()));
-  co_return policy->judge.permit(target.rule, target.port, answer->addresses);
+  co_return permit(policy->judge, target, answer->addresses);
 }
 
 Route Route::make(const Policy& policy, const policy::Rule& rule, const policy::Url& url, bool tls,

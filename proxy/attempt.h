@@ -18,6 +18,8 @@ struct Target {
   const policy::Rule& rule;
   const policy::Host& host;
   uint16_t port;
+  // Reached by a redirect: the rule of the sender's request, which must permit the address too.
+  const policy::Rule* first = nullptr;
 };
 
 // The permitted addresses of a target when they are known without waiting: a literal, localhost, or

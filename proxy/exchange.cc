@@ -137,14 +137,14 @@ std::optional<Result<>> Exchange::reach_now() {
     }
   }
   std::optional<Result<policy::PermittedAddresses>> located =
-      locate_now(services_, *policy_, {*admission_.rule, url.host, url.port});
+      locate_now(services_, *policy_, {*admission_.rule, url.host, url.port, asked_});
   if (!located) return std::nullopt;
   if (!*located) return Result<>(Unexpected(std::move(located->error())));
   return set_out(std::move(**located));
 }
 
 async::Task<Result<>> Exchange::reach() {
-  const Target target{*admission_.rule, admission_.url.host, admission_.url.port};
+  const Target target{*admission_.rule, admission_.url.host, admission_.url.port, asked_};
   Result<policy::PermittedAddresses> located =
       co_await locate(services_, policy_, target, record_, total_);
   if (!located) co_return Unexpected(std::move(located.error()));

@@ -44,6 +44,21 @@ TEST(Redirect, IsTheAnswerUnlessTheRuleFollows) {
   }
 }
 
+TEST(Redirect, EntersNoAddressThatTheFirstRuleMayNotReach) {
+  World gateway(
+      "defaults: {redirects: {follow: any}}\n"
+      "rules: [{name: inside, match: {hosts: [billing.acme.io]}, addresses: {allow: "
+      "[10.0.0.0/8]}}]\n");
+  gateway.dns.answer("billing.acme.io", {"10.0.0.7"});
+  FarEnd sender = gateway.connect();
+  sender.send(post("x"));
+  gateway.destination().send(redirect("http://billing.acme.io/admin"));
+  const Message got = sender.take(Kind::answer);
+  EXPECT_EQ(got.status(), 403);
+  EXPECT_EQ(got.problem("reason"), "address_prohibited");
+  EXPECT_EQ(gateway.destinations(), 1U);
+}
+
 TEST(Redirect, RepeatsMethodAndContentAtTheNextHost) {
   for (const int status : {307, 308}) {
     World gateway;
