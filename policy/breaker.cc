@@ -28,18 +28,20 @@ Health health_of(std::optional<Reason> failure, int status) {
   }
 }
 
-Duration BreakerState::enter(const Breaker& rule, TimePoint now) {
-  if (!open_ || rule.failures == 0) return Duration::zero();
-  if (now < open_until_) return open_until_ - now;
+BreakerState::Pass BreakerState::enter(const Breaker& rule, TimePoint now, bool ready) {
+  if (!open_ || rule.failures == 0) return {};
+  if (now < open_until_) return {.closed = open_until_ - now};
   // The one that looks has not come back yet.
-  if (probing_) return std::min<Duration>(rule.cooldown, std::chrono::seconds(1));
-  probing_ = true;
-  return Duration::zero();
+  if (looking_ != 0) return {.closed = std::min<Duration>(rule.cooldown, std::chrono::seconds(1))};
+  if (!ready) return {.later = true};
+  looking_ = ++looks_;
+  return {.look = looking_};
 }
 
-void BreakerState::ended(const Breaker& rule, Health health, TimePoint now) {
-  probing_ = false;
-  if (rule.failures == 0 || health == Health::unknown) return;
+void BreakerState::ended(const Breaker& rule, Health health, TimePoint now, uint32_t look) {
+  const bool looked = look != 0 && look == looking_;
+  if (looked) looking_ = 0;
+  if (rule.failures == 0 || health == Health::unknown || (open_ && !looked)) return;
   if (health == Health::well) {
     close();
     return;
@@ -53,6 +55,13 @@ void BreakerState::ended(const Breaker& rule, Health health, TimePoint now) {
   if (!open_ && failures_ < rule.failures) return;
   open_ = true;
   open_until_ = deadline_after(now, rule.cooldown);
+  forgotten_at_ = deadline_after(open_until_, std::max(rule.window, rule.cooldown));
+}
+
+void BreakerState::close() {
+  const uint32_t looks = looks_;
+  *this = {};
+  looks_ = looks;
 }
 
 Duration RateState::take(const Rate& rule, TimePoint now) {

@@ -33,15 +33,23 @@ Health health_of(std::optional<Reason> failure, int status);
 // What is known of one destination. Pure: the caller has the time.
 class BreakerState {
  public:
-  // Zero: the request may be made, and ended() must be called. Else how long nothing may be.
-  Duration enter(const Breaker& rule, TimePoint now);
-  void ended(const Breaker& rule, Health health, TimePoint now);
+  struct Pass {
+    Duration closed{};   // zero: the request may be made, and ended() is called; else for how long
+                         // none may
+    uint32_t look = 0;   // not zero: it is the one that is let through to see; for ended()
+    bool later = false;  // it may become that one: enter() once more, when it can be sent at once
+  };
+  // `ready`: the request can be sent at once. One that cannot keeps nobody from looking.
+  Pass enter(const Breaker& rule, TimePoint now, bool ready);
+  // `look`: as enter() gave it. While requests are refused, only who looks is heard: what began
+  // before says nothing of how it is now.
+  void ended(const Breaker& rule, Health health, TimePoint now, uint32_t look);
   // Requests are refused, or one is on its way to see.
   [[nodiscard]] bool is_open() const { return open_; }
-  // Nothing would be lost with it.
-  [[nodiscard]] bool at_rest(TimePoint now) const { return !open_ && now >= forgotten_at_; }
+  // Nothing would be lost with it: what was seen is too old to count.
+  [[nodiscard]] bool at_rest(TimePoint now) const { return now >= forgotten_at_; }
   // The operator says that it is well.
-  void close() { *this = {}; }
+  void close();
 
  private:
   uint32_t failures_ = 0;  // in a row
@@ -49,7 +57,8 @@ class BreakerState {
   TimePoint forgotten_at_ = TimePoint::min();
   TimePoint open_until_{};
   bool open_ = false;
-  bool probing_ = false;
+  uint32_t looks_ = 0;    // so far
+  uint32_t looking_ = 0;  // the one that has not come back yet; 0: none
 };
 
 class RateState {

@@ -99,8 +99,11 @@ async::Task<Result<>> Exchange::carry() {
     co_return co_await intercept();
   }
   Result<> answered;
-  if ((again || !asked().sign.empty()) && !content_is_buffered()) answered = co_await gather();
+  const bool whole = again || !asked().sign.empty() || slot_.looks_later();
+  if (whole && !content_is_buffered()) answered = co_await gather();
   if (!answered) co_return answered;
+  if (*there && slot_.looks_later()) there = take_place();
+  if (!*there && !keeps && !may_pass) co_return std::move(*there);
   if (keeps) {
     Result<> reached = std::move(*there);
     answered = co_await try_then_keep(std::move(reached));
@@ -128,19 +131,33 @@ uint32_t Exchange::most_attempts() const {
 std::optional<Result<>> Exchange::reach_now() {
   const policy::Url& url = admission_.url;
   if (!slot_.granted()) {
-    const TimePoint now = async::Scheduler::current().now();
-    std::optional<Destinations::Refused> refused =
-        services_.destinations.enter(url, *admission_.rule, now, slot_);
-    if (refused) {
-      record_.retry_after = refused->retry_after;
-      return Result<>(Unexpected(std::move(refused->failure)));
-    }
+    Result<> placed = take_place();
+    if (!placed) return placed;
   }
   std::optional<Result<policy::PermittedAddresses>> located =
       locate_now(services_, *policy_, {*admission_.rule, url.host, url.port, asked_});
   if (!located) return std::nullopt;
   if (!*located) return Result<>(Unexpected(std::move(located->error())));
   return set_out(std::move(**located));
+}
+
+// Among the destination's exchanges; once more, when it is the one that sees whether an open
+// breaker may be closed, and its content has come.
+Result<> Exchange::take_place() {
+  const TimePoint now = async::Scheduler::current().now();
+  // A CONNECT that is intercepted reaches nothing by itself.
+  const bool dials = !admission_.connect || admission_.rule->connect == policy::ConnectMode::tunnel;
+  const Destinations::Asks asks{.url = admission_.url,
+                                .rule = *admission_.rule,
+                                .sender = record_.sender,
+                                .ready = dials && content_is_buffered(),
+                                .queued = sender_.kept != nullptr};
+  std::optional<Destinations::Refused> refused =
+      slot_.looks_later() ? services_.destinations.look(slot_, now)
+                          : services_.destinations.enter(asks, now, slot_);
+  if (!refused) return {};
+  record_.retry_after = refused->retry_after;
+  return Unexpected(std::move(refused->failure));
 }
 
 async::Task<Result<>> Exchange::reach() {

@@ -20,7 +20,7 @@ namespace egret::proxy {
 //   or failure that is left becomes the reason's answer, unless an answer has begun already: then
 //   the sender's connection is reset, so that what came is never taken for whole. Owner: the
 //   session, in whose frame it lives with `in` and `head`. One thread. Cancel: destroying the task
-//   that run() returned; the upstream connection is closed and the slot given back.
+//   of run(); the upstream connection is closed and the slot given back.
 class Exchange {
  public:
   // `head` is at the front of `in` and `head_size` bytes long.
@@ -36,6 +36,7 @@ class Exchange {
   // exchange.cc: the walk.
   async::Task<Result<>> carry();
   std::optional<Result<>> reach_now();
+  Result<> take_place();
   async::Task<Result<>> reach();
   Result<> set_out(policy::PermittedAddresses addresses);
   async::Task<After> answer_failure();

@@ -42,6 +42,7 @@ async::Task<Result<>> Exchange::tunnel() {
   upstream_ = std::move(*opened);
   in_.consume(head_size_);
   const TimePoint began = async::Scheduler::current().now();
+  slot_.tell(policy::Health::well, began);  // it may be there for long
   Tunnel tunnel(services_, sender_.stream(), *upstream_.connection.stream, *admission_.rule,
                 admission_.url.host);
   const TunnelCount counted(services_.metrics, record_, tunnel);

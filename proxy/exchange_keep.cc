@@ -163,7 +163,9 @@ queue::NewDelivery Exchange::new_delivery(Duration wait) {
                   "://" + admission_.url.authority().to_string();
   if (order_key != nullptr) delivery.lane.append("\n").append(order_key->value);
   delivery.fifo = order == policy::Order::host || order_key != nullptr;
-  delivery.width = delivery.fifo ? 1 : asked().limits.in_flight_per_host;
+  delivery.width = delivery.fifo ? 1
+                                 : Destinations::most_queued_of(delivery.sender,
+                                                                asked().limits.in_flight_per_host);
   if (const http::Field* key = head_->fields.find("Idempotency-Key")) {
     delivery.idempotency_key = key->value;
     delivery.digest = digest_of(method_, url, content());

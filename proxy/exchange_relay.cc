@@ -24,6 +24,7 @@ async::Task<Result<>> Exchange::relay() {
   }
   if (sender_.kept != nullptr) note_answer();
   const TimePoint began = async::Scheduler::current().now();
+  slot_.tell(policy::health_of(std::nullopt, answer_.head.status), began);
   const http::Framing framing = answer_.head.framing;
   const uint64_t limit = admission_.rule->limits.response_body;
   const bool cut = framing.kind == Kind::length && framing.length > limit;

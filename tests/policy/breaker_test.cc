@@ -10,10 +10,12 @@ using namespace std::chrono_literals;
 constexpr TimePoint kStart{1000h};
 constexpr Breaker kThree{.failures = 3, .window = 60s, .cooldown = 30s};
 
+Duration enter(BreakerState& state, TimePoint now) { return state.enter(kThree, now, true).closed; }
+
 void fail(BreakerState& state, TimePoint now, int times = 1) {
   for (int i = 0; i < times; ++i) {
-    EXPECT_EQ(state.enter(kThree, now), Duration::zero());
-    state.ended(kThree, Health::failing, now);
+    EXPECT_EQ(enter(state, now), Duration::zero());
+    state.ended(kThree, Health::failing, now, 0);
   }
 }
 
@@ -23,13 +25,13 @@ TEST(Breaker, OpensAfterSoManyFailuresInARow) {
   EXPECT_FALSE(state.is_open());
   fail(state, kStart);
   EXPECT_TRUE(state.is_open());
-  EXPECT_EQ(state.enter(kThree, kStart + 10s), 20s);
+  EXPECT_EQ(enter(state, kStart + 10s), 20s);
 }
 
 TEST(Breaker, ASuccessBetweenBeginsAnew) {
   BreakerState state;
   fail(state, kStart, 2);
-  state.ended(kThree, Health::well, kStart);
+  state.ended(kThree, Health::well, kStart, 0);
   fail(state, kStart, 2);
   EXPECT_FALSE(state.is_open());
 }
@@ -37,7 +39,7 @@ TEST(Breaker, ASuccessBetweenBeginsAnew) {
 TEST(Breaker, WhatSaysNothingOfTheDestinationChangesNothing) {
   BreakerState state;
   fail(state, kStart, 2);
-  state.ended(kThree, Health::unknown, kStart);
+  state.ended(kThree, Health::unknown, kStart, 0);
   fail(state, kStart);
   EXPECT_TRUE(state.is_open());
 }
@@ -55,28 +57,66 @@ TEST(Breaker, LetsOneThroughToSee) {
   BreakerState state;
   fail(state, kStart, 3);
   const TimePoint later = kStart + 30s;
-  EXPECT_EQ(state.enter(kThree, later), Duration::zero());
-  EXPECT_GT(state.enter(kThree, later), Duration::zero()) << "one only";
-  state.ended(kThree, Health::failing, later + 1s);
-  EXPECT_EQ(state.enter(kThree, later + 1s), 30s) << "it failed: as long again";
-  EXPECT_EQ(state.enter(kThree, later + 31s), Duration::zero());
-  state.ended(kThree, Health::well, later + 32s);
+  BreakerState::Pass look = state.enter(kThree, later, true);
+  EXPECT_EQ(look.closed, Duration::zero());
+  EXPECT_NE(look.look, 0U);
+  EXPECT_GT(enter(state, later), Duration::zero()) << "one only";
+  state.ended(kThree, Health::failing, later + 1s, look.look);
+  EXPECT_EQ(enter(state, later + 1s), 30s) << "it failed: as long again";
+  look = state.enter(kThree, later + 31s, true);
+  EXPECT_EQ(look.closed, Duration::zero());
+  state.ended(kThree, Health::well, later + 32s, look.look);
   EXPECT_FALSE(state.is_open());
-  EXPECT_EQ(state.enter(kThree, later + 32s), Duration::zero());
+  EXPECT_EQ(enter(state, later + 32s), Duration::zero());
 }
 
 TEST(Breaker, OneThatSawNothingLetsAnotherSee) {
   BreakerState state;
   fail(state, kStart, 3);
-  EXPECT_EQ(state.enter(kThree, kStart + 30s), Duration::zero());
-  state.ended(kThree, Health::unknown, kStart + 31s);
+  const BreakerState::Pass look = state.enter(kThree, kStart + 30s, true);
+  state.ended(kThree, Health::unknown, kStart + 31s, look.look);
   EXPECT_TRUE(state.is_open());
-  EXPECT_EQ(state.enter(kThree, kStart + 31s), Duration::zero());
+  EXPECT_EQ(enter(state, kStart + 31s), Duration::zero());
+}
+
+TEST(Breaker, WhatBeganBeforeItOpenedIsNotHeard) {
+  BreakerState state;
+  fail(state, kStart, 3);
+  state.ended(kThree, Health::failing, kStart + 20s, 0);
+  EXPECT_EQ(enter(state, kStart + 29s), 1s) << "no longer than it was";
+  const BreakerState::Pass look = state.enter(kThree, kStart + 30s, true);
+  state.ended(kThree, Health::unknown, kStart + 30s, 0);
+  state.ended(kThree, Health::failing, kStart + 30s, 0);
+  EXPECT_GT(enter(state, kStart + 30s), Duration::zero()) << "still one only";
+  state.close();
+  fail(state, kStart + 31s, 3);
+  const BreakerState::Pass second = state.enter(kThree, kStart + 61s, true);
+  state.ended(kThree, Health::well, kStart + 61s, look.look);
+  EXPECT_TRUE(state.is_open()) << "that was the look of another time";
+  state.ended(kThree, Health::well, kStart + 61s, second.look);
+  EXPECT_FALSE(state.is_open());
+}
+
+TEST(Breaker, WhoCannotSendYetKeepsNobodyFromLooking) {
+  BreakerState state;
+  fail(state, kStart, 3);
+  const BreakerState::Pass slow = state.enter(kThree, kStart + 30s, false);
+  EXPECT_EQ(slow.closed, Duration::zero());
+  EXPECT_TRUE(slow.later);
+  EXPECT_NE(state.enter(kThree, kStart + 30s, true).look, 0U);
+  EXPECT_GT(enter(state, kStart + 30s), Duration::zero()) << "too late: another looks";
+}
+
+TEST(Breaker, AnOpenOneIsForgottenWhenNobodyAsksAnyMore) {
+  BreakerState state;
+  fail(state, kStart, 3);
+  EXPECT_FALSE(state.at_rest(kStart + 89s));
+  EXPECT_TRUE(state.at_rest(kStart + 90s));
 }
 
 TEST(Breaker, NoneNeverOpens) {
   BreakerState state;
-  for (int i = 0; i < 100; ++i) state.ended({.failures = 0}, Health::failing, kStart);
+  for (int i = 0; i < 100; ++i) state.ended({.failures = 0}, Health::failing, kStart, 0);
   EXPECT_FALSE(state.is_open());
 }
 

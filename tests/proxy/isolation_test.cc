@@ -74,6 +74,19 @@ TEST(Breaker, RefusesWhatHasFailedAndLetsOneSeeLater) {
   gateway.expect_at_rest();
 }
 
+TEST(Breaker, ASenderWithoutItsContentKeepsNobodyFromLooking) {
+  Sandbox gateway(rule(""));
+  EXPECT_EQ(answered(gateway, "").status(), 502);
+  EXPECT_EQ(answered(gateway, kUnavailable).status(), 503);
+  gateway.loop.advance(30s);
+  FarEnd slow = gateway.connect();
+  const std::string whole = post("slow");
+  slow.send(std::string_view(whole).substr(0, whole.size() - 4));
+  EXPECT_EQ(answered(gateway, kOk).status(), 200);
+  slow.send("slow");
+  EXPECT_EQ(gateway.destination(gateway.destinations() - 1).take(Kind::request).body, "slow");
+}
+
 TEST(Breaker, AnAnswerThatSaysNoIsNoFailureOfTheDestination) {
   Sandbox gateway(rule(""));
   for (int i = 0; i < 5; ++i) EXPECT_EQ(answered(gateway, kError).status(), 500);
