@@ -91,6 +91,7 @@ bool is_no_attempt(Reason reason) {
     case Reason::out_of_resources:
     case Reason::draining:
     case Reason::stopped:
+    case Reason::sender_unknown:
       return true;
     default:
       return false;

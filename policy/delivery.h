@@ -71,8 +71,9 @@ KeepPlan plan_keeping(DeliveryMode mode, const Preferences& preferences);
 // request that is wrong and a name that does not exist are answered instead.
 bool may_be_kept(Reason reason);
 
-// True when nothing was learnt of the destination: Egret itself had no room or no time. A queued
-// delivery is given back as it was.
+// True when nothing was tried: Egret itself had no room or no time, the destination is left alone,
+// or the configuration does not know the delivery's sender, which may be a name that was changed.
+// If nothing was sent by then, a queued delivery is given back as it was.
 bool is_no_attempt(Reason reason);
 
 // How an attempt at a queued delivery ended.

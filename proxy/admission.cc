@@ -14,6 +14,9 @@ constexpr std::string_view kHowToSend =
     "This is a forward proxy: set HTTP_PROXY to it so that the request names an absolute URL, or "
     "name the destination in an Egret-Target header.";
 
+// A configuration that knows a kept request's sender again is looked for this often.
+constexpr Duration kUnknownSender = std::chrono::minutes(1);
+
 // What a log may show of a target that is no URL: no query, no userinfo, printable.
 std::string loggable(std::string_view target) {
   // Userinfo first: a password may have the others' marks in it.
@@ -92,12 +95,20 @@ void note_sender(const Policy& policy, const policy::Sender* sender, Record& rec
 Result<> identify_kept(const Policy& policy, const std::string& name, Record& record) {
   const policy::Senders& senders = policy.settings->senders;
   const policy::Sender* sender = name.empty() ? nullptr : senders.named(name);
-  if (name.empty() ? !senders.all().empty() : sender == nullptr) {
-    return Unexpected(Reason::sender_unknown,
-                      "The delivery's sender is not in the configuration any more.");
+  if (name.empty() ? senders.all().empty() : sender != nullptr) {
+    note_sender(policy, sender, record);
+    return {};
   }
-  note_sender(policy, sender, record);
-  return {};
+  record.retry_after = kUnknownSender;
+  if (name.empty()) {
+    return Unexpected(Reason::sender_unknown,
+                      "It was accepted when no senders were configured; it waits until that is so "
+                      "again, or it is cancelled.");
+  }
+  return Unexpected(Reason::sender_unknown,
+                    "The sender " + name +
+                        " is not in the configuration (any more); what it has queued waits until "
+                        "it is, or is cancelled.");
 }
 
 Result<> identify(const Policy& policy, const http::RequestHead& head, policy::Caller caller,

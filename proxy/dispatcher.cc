@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
+#include <random>
 #include <utility>
 
 #include "proxy/delivery_stream.h"
@@ -21,6 +23,18 @@ int64_t milliseconds(Duration duration) {
   return std::chrono::round<std::chrono::milliseconds>(duration).count();
 }
 
+// What an attempt says against the host itself. What Egret, its keys or its name servers did says
+// nothing, nor does what another host did to which the first one sent on.
+void blame(const policy::Disable& rule, const policy::Delivered& delivered, bool says_disable,
+           queue::Settled& settled) {
+  if (delivered.successful) return;
+  settled.blame =
+      !delivered.failure || policy::health_of(delivered.failure, 0) == policy::Health::failing;
+  if (settled.blame && rule.after != Duration::max()) settled.disable_after = rule.after;
+  if (says_disable) settled.disable_why = "it says webhook-delivery: disable";
+  if (delivered.status == 410 && rule.on_410) settled.disable_why = "it answers 410 Gone";
+}
+
 }  // namespace
 
 // When something is due, as the queue has told last.
@@ -35,6 +49,7 @@ Dispatcher::Dispatcher(Services& services, queue::Client& client,
       client_(client),
       info_(std::move(info)),
       wakeup_(std::make_shared<Wakeup>()),
+      on_bug_(on_bug),
       attempts_(on_bug),
       running_(on_bug) {
   waker_ = client_.queue().add_waker(
@@ -62,49 +77,107 @@ Deadline Dispatcher::next_look() const {
 }
 
 async::Task<void> Dispatcher::run() {
-  while (!draining_) {
-    const bool room = under_way_ < kMostAtOnce && bytes_ < kMostBytes;
-    const Deadline look = room ? next_look() : kNever;
-    co_await wakeup_->event.wait(look);
-    wakeup_->event.clear();
-    const bool due = wakeup_->due && *wakeup_->due <= services_.clock.wall();
-    if (draining_ || !due || under_way_ >= kMostAtOnce || bytes_ >= kMostBytes) continue;
-    wakeup_->due.reset();  // the queue tells the next one with what it gives
-    const size_t most = std::min(kAClaim, kMostAtOnce - under_way_);
-    const uint64_t most_bytes = kMostBytes - bytes_;
-    Result<std::vector<queue::Claimed>> claimed = co_await client_.claim(most, most_bytes);
-    if (!claimed) {
-      wakeup_->due = services_.clock.wall() + kPause;
-      continue;
+  while (!draining_ || !lent_.empty()) {
+    std::exception_ptr bug;
+    try {
+      while (!lent_.empty()) attempts_.spawn(deliver());
+      co_await borrow();
+    } catch (...) {
+      bug = std::current_exception();
     }
-    for (queue::Claimed& each : *claimed) attempts_.spawn(deliver(std::move(each)));
+    if (!bug) continue;
+    if (on_bug_) on_bug_(bug);
+    wakeup_->due = services_.clock.wall();
+    const Deadline again = deadline_after(async::Scheduler::current().now(), kPause);
+    co_await async::sleep_until(again);
   }
 }
 
-async::Task<void> Dispatcher::deliver(queue::Claimed claimed) {
-  struct Held {
-    Held(Dispatcher& of, uint64_t size) : dispatcher(of), bytes(size) {
-      ++dispatcher.under_way_;
-      dispatcher.bytes_ += bytes;
-    }
-    ~Held() {
-      --dispatcher.under_way_;
-      dispatcher.bytes_ -= bytes;
-      dispatcher.wakeup_->event.set();
-    }
-    Held(const Held&) = delete;
-    Held& operator=(const Held&) = delete;
-    Dispatcher& dispatcher;
-    uint64_t bytes;
-  };
-  const Held held(*this, claimed.head.size() + claimed.body.size());
+// Waits until something is due and there is room for it.
+async::Task<void> Dispatcher::borrow() {
+  if (draining_) co_return;
+  const bool room = under_way_ < kMostAtOnce && bytes_ < kMostBytes;
+  const Deadline look = room ? next_look() : kNever;
+  co_await wakeup_->event.wait(look);
+  wakeup_->event.clear();
+  const bool due = wakeup_->due && *wakeup_->due <= services_.clock.wall();
+  if (draining_ || !due || under_way_ >= kMostAtOnce || bytes_ >= kMostBytes) co_return;
+  wakeup_->due.reset();  // the queue tells the next one with what it gives
+  const size_t most = std::min(kAClaim, kMostAtOnce - under_way_);
+  const uint64_t most_bytes = kMostBytes - bytes_;
+  Result<std::vector<queue::Claimed>> claimed = co_await client_.claim(most, most_bytes);
+  if (!claimed) {
+    wakeup_->due = services_.clock.wall() + kPause;
+    co_return;
+  }
+  lent_ = std::move(*claimed);
+  std::ranges::reverse(lent_);
+}
+
+// A place among what is under way, and in its sender's share.
+struct Dispatcher::Place {
+  Place(Dispatcher& of, std::string name, uint64_t size)
+      : dispatcher(of), sender(std::move(name)), bytes(size) {
+    Share& share = dispatcher.shares_[sender];
+    ++share.attempts;
+    share.bytes += bytes;
+    ++dispatcher.under_way_;
+    dispatcher.bytes_ += bytes;
+  }
+  ~Place() {
+    --dispatcher.under_way_;
+    dispatcher.bytes_ -= bytes;
+    const auto share = dispatcher.shares_.find(sender);
+    share->second.bytes -= bytes;
+    if (--share->second.attempts == 0) dispatcher.shares_.erase(share);
+    dispatcher.wakeup_->event.set();
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  Dispatcher& dispatcher;
+  const std::string sender;
+  const uint64_t bytes;
+};
+
+// One sender with many destinations that hang would hold every place. Where senders have no names
+// there is nobody to keep one for.
+bool Dispatcher::over_share(const std::string& sender, uint64_t bytes) const {
+  const auto share = shares_.find(sender);
+  if (sender.empty() || share == shares_.end()) return false;
+  const bool few = under_way_ >= kMostAtOnce / 4 * 3 || bytes_ + bytes > kMostBytes / 4 * 3;
+  return few && (share->second.attempts >= kMostAtOnce / 2 ||
+                 share->second.bytes + bytes > kMostBytes / 2);
+}
+
+// What was lent last.
+async::Task<void> Dispatcher::deliver() {
+  queue::Claimed claimed = std::move(lent_.back());
+  lent_.pop_back();
+  const uint32_t tries = claimed.tries;
+  const uint64_t bytes = claimed.head.size() + claimed.body.size();
+  // Given back, unless more comes of it.
   queue::Settled settled{.number = claimed.number,
                          .lane = claimed.lane,
                          .fence = claimed.fence,
                          .state = queue::State::queued,
                          .due = services_.clock.wall() + kPause,
                          .attempt = std::nullopt};
-  if (!draining_) co_await attempt(std::move(claimed), settled);
+  std::exception_ptr bug;
+  try {
+    if (over_share(claimed.sender, bytes)) {
+      settled.hold = services_.clock.wall() + kOverShare;
+    } else if (!draining_) {
+      settled.hold = settled.due;
+      const Place place(*this, claimed.sender, bytes);
+      co_await attempt(std::move(claimed), settled);
+    }
+  } catch (...) {
+    bug = std::current_exception();
+  }
+  if (bug) {
+    settle_bug(tries, settled);
+    if (on_bug_) on_bug_(bug);
+  }
   co_await settle(std::move(settled));
 }
 
@@ -134,22 +207,26 @@ async::Task<void> Dispatcher::attempt(queue::Claimed claimed, queue::Settled& se
     kept.record.failure = parsed.error();
   }
   judge(claimed, kept, settled);
-  if (settled.attempt) settled.attempt->answer = stream.answer();
+  if (settled.attempt && kept.answered) settled.attempt->answer = stream.answer();
 }
 
 void Dispatcher::judge(const queue::Claimed& claimed, const KeptRequest& kept,
                        queue::Settled& settled) {
   const Record& record = kept.record;
-  if (record.failure && policy::is_no_attempt(record.failure->reason)) {
+  if (record.failure && !record.sent && policy::is_no_attempt(record.failure->reason)) {
+    // What is behind it in its lane would fare no better.
     settled.due = services_.clock.wall() + std::max(kPause, record.retry_after);
+    settled.hold = settled.due;
     return;
   }
+  settled.hold.reset();
   const policy::Rule& rule = kept.rule != nullptr ? *kept.rule : services_.policy->judge.defaults();
   policy::Delivered delivered{.status = record.failure ? 0 : record.status,
                               .successful = record.successful,
                               .unwanted = kept.unwanted,
                               .retry_after = kept.retry_after};
   if (record.failure) delivered.failure = record.failure->reason;
+  if (!delivered.retry_after) delivered.retry_after = record.retry_after;
   const double dice = std::uniform_real_distribution<double>(0, 1)(services_.dice);
   const policy::Next next = policy::after_attempt(rule.delivery, delivered, claimed.tries, dice);
   using What = policy::Next::What;
@@ -157,11 +234,8 @@ void Dispatcher::judge(const queue::Claimed& claimed, const KeptRequest& kept,
                   : next.what == What::dead    ? queue::State::dead
                                                : queue::State::queued;
   settled.due = services_.clock.wall() + next.wait;
-  if (rule.disable.after != Duration::max()) settled.disable_after = rule.disable.after;
-  if (!delivered.successful && kept.disable)
-    settled.disable_why = "it says webhook-delivery: disable";
-  if (delivered.status == 410 && rule.disable.on_410) settled.disable_why = "it answers 410 Gone";
   settled.well = next.what == What::delivered;
+  if (record.redirects == 0) blame(rule.disable, delivered, kept.disable, settled);
   queue::Attempt attempt{.began = record.wall,
                          .resolve_ms = milliseconds(record.resolve),
                          .connect_ms = milliseconds(record.connect),
@@ -177,12 +251,37 @@ void Dispatcher::judge(const queue::Claimed& claimed, const KeptRequest& kept,
   settled.attempt = std::move(attempt);
 }
 
+// Counted, so that what ends by a bug each time ends with its schedule. Nothing here may throw: the
+// bug may be that there is no memory.
+void Dispatcher::settle_bug(uint32_t tries, queue::Settled& settled) {
+  const policy::Delivery& schedule = services_.policy->judge.defaults().delivery;
+  const policy::Next next =
+      policy::after_attempt(schedule, {.failure = Reason::internal_error}, tries, 0.5);
+  const bool again = next.what == policy::Next::What::again;
+  settled.state = again ? queue::State::queued : queue::State::dead;
+  settled.due = services_.clock.wall() + next.wait;
+  settled.hold.reset();
+  settled.well = false;
+  settled.blame = false;
+  settled.disable_why.clear();
+  settled.disable_after.reset();
+  settled.attempt.emplace();
+  settled.attempt->began = services_.clock.wall();
+  settled.attempt->reason = name(Reason::internal_error);
+}
+
 // Until the store has taken it: what came of an attempt is not forgotten.
 async::Task<void> Dispatcher::settle(queue::Settled settled) {
   while (true) {
-    queue::Settled once = settled;
-    const Result<> taken = co_await client_.settle(std::move(once));
-    if (taken) co_return;
+    std::exception_ptr bug;
+    try {
+      queue::Settled once = settled;
+      const Result<> taken = co_await client_.settle(std::move(once));
+      if (taken) co_return;
+    } catch (...) {
+      bug = std::current_exception();
+    }
+    if (bug && on_bug_) on_bug_(bug);
     const Deadline again = deadline_after(async::Scheduler::current().now(), kPause);
     co_await async::sleep_until(again);
   }

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "proxy/async/task_set.h"
 #include "proxy/queue/client.h"
@@ -21,8 +24,12 @@ class Dispatcher {
   static constexpr uint64_t kMostBytes = uint64_t{32} << 20;
   // A store that fails, or an Egret without room, is asked again after this.
   static constexpr Duration kPause = std::chrono::seconds(1);
+  // Once less than a quarter of the places, or of the bytes, is free, a sender that has half of
+  // them gets no more: its lane waits for this.
+  static constexpr Duration kOverShare = std::chrono::seconds(5);
 
-  // `info`: what its exchanges are counted and logged under. `on_bug`: as TaskSet's.
+  // `info`: what its exchanges are counted and logged under. `on_bug`: is told of an exception;
+  // what it ended counts as an attempt that has failed, and the dispatcher goes on.
   Dispatcher(Services& services, queue::Client& client, std::shared_ptr<ListenerInfo> info,
              async::TaskSet::OnBug on_bug);
   ~Dispatcher();
@@ -35,10 +42,19 @@ class Dispatcher {
 
  private:
   struct Wakeup;
+  // Of one sender, under way.
+  struct Share {
+    size_t attempts = 0;
+    uint64_t bytes = 0;
+  };
+  struct Place;
   async::Task<void> run();
-  async::Task<void> deliver(queue::Claimed claimed);
+  async::Task<void> borrow();
+  async::Task<void> deliver();
   async::Task<void> attempt(queue::Claimed claimed, queue::Settled& settled);
+  [[nodiscard]] bool over_share(const std::string& sender, uint64_t bytes) const;
   void judge(const queue::Claimed& claimed, const KeptRequest& kept, queue::Settled& settled);
+  void settle_bug(uint32_t tries, queue::Settled& settled);
   async::Task<void> settle(queue::Settled settled);
   [[nodiscard]] Deadline next_look() const;
 
@@ -49,7 +65,10 @@ class Dispatcher {
   uint64_t waker_ = 0;
   size_t under_way_ = 0;
   uint64_t bytes_ = 0;  // of content under way
+  std::map<std::string, Share, std::less<>> shares_;
+  std::vector<queue::Claimed> lent_;  // not begun yet; the next one last
   bool draining_ = false;
+  const async::TaskSet::OnBug on_bug_;
   async::TaskSet attempts_;
   async::TaskSet running_;  // cancelled first
 };

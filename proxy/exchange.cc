@@ -248,6 +248,7 @@ After Exchange::finish(After after) {
     sender_.kept->policy = policy_;
     sender_.kept->rule = asked_;
     sender_.kept->record = record_;
+    sender_.kept->answered = replied_;
   }
   record_.began = TimePoint::max();  // done
   return after;

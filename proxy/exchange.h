@@ -54,13 +54,14 @@ class Exchange {
   async::Task<Result<>> back_off(Duration wait);
 
   // exchange_keep.cc: what is kept, to be delivered when its sender has gone.
-  [[nodiscard]] policy::KeepPlan plan() const;
+  policy::KeepPlan plan();
   async::Task<Result<>> keep_at_once();
   async::Task<Result<>> try_then_keep(Result<> reached);
   async::Task<std::optional<Result<>>> persist_for(Result<> reached, Duration patience);
+  std::optional<Duration> wait_after_trying(const std::optional<Result<>>& outcome);
   async::Task<Result<>> keep(Duration wait);
   [[nodiscard]] queue::NewDelivery new_delivery(Duration wait);
-  async::Task<Result<>> say_accepted();
+  async::Task<Result<>> say_accepted(queue::State state);
   void choose_webhook_id();
   void note_answer();
   Result<> check_idempotency_key() const;

@@ -1,8 +1,11 @@
 // What is kept, to be delivered when its sender has gone.
+#include <algorithm>
+
 #include "base/text.h"
 #include "proxy/async/race.h"
 #include "proxy/exchange.h"
 #include "proxy/http/forward.h"
+#include "proxy/http/parser.h"
 #include "proxy/reply.h"
 #include "proxy/signing/primitives.h"
 #include "proxy/signing/signing.h"
@@ -47,10 +50,22 @@ void copy_field(std::string& lines, const http::Fields& fields, std::string_view
   }
 }
 
+// What Egret writes into a head may be too much of it: then no attempt could read it again.
+Result<> check_kept(std::string_view head) {
+  http::RequestHead parsed;
+  Result<> good = http::parse_found_request(head, parsed);
+  if (good) return good;
+  return Unexpected(Reason::request_headers_too_large,
+                    "The request has no room for what is kept beside it: " + good.error().detail);
+}
+
 }  // namespace
 
-policy::KeepPlan Exchange::plan() const {
+policy::KeepPlan Exchange::plan() {
   if (services_.queue == nullptr || sender_.kept != nullptr || admission_.connect) return {};
+  // Nothing is tried for longer, and what is said to have been applied is what was done.
+  std::optional<Duration>& wait = admission_.preferences.wait;
+  if (wait) wait = std::min(*wait, asked().timeouts.total);
   return policy::plan_keeping(asked().delivery.mode, admission_.preferences);
 }
 
@@ -104,13 +119,44 @@ async::Task<Result<>> Exchange::try_then_keep(Result<> reached) {
   }
   // That the sender's patience was over says nothing of the destination.
   if (outcome) note_health(*outcome ? std::nullopt : std::optional(outcome->error().reason));
+  const std::optional<Duration> wait = wait_after_trying(outcome);
+  if (!wait) {
+    record_.tried.reset();
+    record_.tried_detail.clear();
+    co_return std::move(*outcome);
+  }
   leave_answer();
   admission_ = std::move(first);
   slot_ = Destinations::Slot();
   sensitive_.clear();
+  co_return co_await keep(*wait);
+}
+
+// When the queue's first attempt is due; nothing: that was the only one, and its outcome stands.
+// What was tried is the schedule's first attempt; what could not be made yet is none.
+std::optional<Duration> Exchange::wait_after_trying(const std::optional<Result<>>& outcome) {
+  policy::Delivered tried;
+  if (!outcome) {
+    record_.tried_detail = "Tried first: no answer within what the sender waits.";
+  } else if (!*outcome) {
+    record_.tried = outcome->error().reason;
+    record_.tried_detail = "Tried first: " + outcome->error().detail;
+    tried.retry_after = record_.retry_after;
+    if (!record_.sent && policy::is_no_attempt(*record_.tried)) return record_.retry_after;
+  } else {
+    tried.status = answer_.head.status;
+    record_.tried_detail = "Tried first: it answered " + std::to_string(tried.status) + ".";
+    if (const http::Field* later = answer_.head.fields.find("Retry-After")) {
+      tried.retry_after = policy::parse_retry_after(later->value, services_.clock.wall());
+    }
+  }
+  record_.tries = 1;
   const double dice = roll(services_.dice);
-  const Duration wait = policy::wait_of_schedule(asked().delivery, 0, dice).value_or(kAtOnce);
-  co_return co_await keep(wait);
+  const policy::Next next = policy::after_attempt(asked().delivery, tried, 0, dice);
+  if (next.what == policy::Next::What::again) return next.wait;
+  // Cut off, there is no outcome that could be its answer.
+  if (outcome) return std::nullopt;
+  return kAtOnce;
 }
 
 // Nothing: the patience was over first.
@@ -127,6 +173,8 @@ async::Task<std::optional<Result<>>> Exchange::persist_for(Result<> reached, Dur
 // to hear that it was kept.
 async::Task<Result<>> Exchange::keep(Duration wait) {
   queue::NewDelivery delivery = new_delivery(wait);
+  Result<> sendable = check_kept(delivery.head);
+  if (!sendable) co_return sendable;
   Result<queue::Accepted> accepted = co_await services_.queue->accept(std::move(delivery));
   if (!accepted) co_return Unexpected(std::move(accepted.error()));
   if (accepted->differs) {
@@ -135,7 +183,7 @@ async::Task<Result<>> Exchange::keep(Duration wait) {
                              ", which has another method, URL or body.");
   }
   record_.delivery = accepted->id;
-  co_return co_await say_accepted();
+  co_return co_await say_accepted(accepted->state);
 }
 
 // As the request is in `in_` or gathered, whole. Of what Egret reads of the head, what an attempt
@@ -179,10 +227,11 @@ queue::NewDelivery Exchange::new_delivery(Duration wait) {
                     {.remove = kRemoved, .add = lines});
   delivery.accepted = services_.clock.wall();
   delivery.due = delivery.accepted + wait;
+  delivery.tries = record_.tries;
   return delivery;
 }
 
-async::Task<Result<>> Exchange::say_accepted() {
+async::Task<Result<>> Exchange::say_accepted(queue::State state) {
   // The request is done with: what is left in `in_` is the next one.
   record_.bytes_up = content().size();
   if (head_in_front_) {
@@ -191,12 +240,13 @@ async::Task<Result<>> Exchange::say_accepted() {
   }
   upload_done_ = true;
   if (services_.draining) keep_alive_ = false;
-  std::string reply = accepted(record_, policy_->settings->admin.address, admission_.preferences,
+  std::string reply = accepted(record_, queue::to_string(state), policy_->settings->admin.address,
+                               admission_.preferences,
                                {.sender_minor = minor_version_,
                                 .keep_alive = keep_alive_,
                                 .head_request = method_ == "HEAD"});
   record_.status = 202;
-  record_.successful = true;
+  record_.successful = state != queue::State::dead && state != queue::State::cancelled;
   iovec piece{reply.data(), reply.size()};
   const std::span<iovec> pieces(&piece, 1);
   const Deadline until = deadline_after(now(), policy_->judge.defaults().timeouts.idle);

@@ -90,6 +90,7 @@ async::Task<Result<>> Exchange::ask() {
       idle.reset();
       if (upstream_.reused && !upstream_.connection.stream->quiet()) continue;
     }
+    record_.sent = true;
     Result<> answered;
     if (whole) {
       answered = co_await send_whole();
@@ -209,7 +210,9 @@ async::Task<Result<>> Exchange::wait_for_answer(Duration patience) {
   AnswerWait wait{
       .upstream = *upstream_.connection.stream,
       // What the sender has seen of one answer could not be followed by another.
-      .sender = minor_version_ == 0 || may_be_answered_otherwise() ? nullptr : &sender_.stream(),
+      .sender = minor_version_ == 0 || sender_.kept != nullptr || may_be_answered_otherwise()
+                    ? nullptr
+                    : &sender_.stream(),
       .method = method_,
       .head_limit = admission_.rule->limits.headers,
       .patience = patience,

@@ -41,8 +41,9 @@ void each_field(const Record& record, Put put) {
   put("address", record.address ? record.address->to_string() : std::string(), true);
   put("verdict", verdict_of(record), true);
   const auto& why = record.failure ? record.failure : record.reported;
-  put("reason", why ? name(why->reason) : std::string_view(), true);
-  put("detail", why ? std::string_view(why->detail) : std::string_view(), true);
+  const std::string_view tried = record.tried ? name(*record.tried) : std::string_view();
+  put("reason", why ? name(why->reason) : tried, true);
+  put("detail", why ? std::string_view(why->detail) : record.tried_detail, true);
   put("attempts", fmt::to_string(record.attempts), false);
   put("redirects", fmt::to_string(record.redirects), false);
   put("webhook_id", record.webhook_id, true);

@@ -33,9 +33,13 @@ struct Record {
   std::optional<policy::Endpoint> address;  // that was connected to
   std::optional<Failure> failure;           // why it ended other than with the relayed answer
   std::optional<Failure> reported;          // what report mode let pass
+  std::optional<Reason> tried;              // why what was kept had to be, if a reason has a name
+  std::string tried_detail;                 // and in words; empty: it was not tried first
   bool admitted = false;                    // policy and addresses said yes
   bool tunnel = false;
   int attempts = 0;
+  bool sent = false;        // of the request something may have reached a destination
+  uint32_t tries = 0;       // of the schedule of what is kept, made already
   int redirects = 0;        // followed
   std::string webhook_id;   // of a request that was signed or kept
   std::string delivery;     // id in the queue: of a request that was kept

@@ -143,11 +143,12 @@ std::string refusal(const Failure& failure, const Record& record, const ReplyCon
   return out;
 }
 
-std::string accepted(const Record& record, const config::ListenAddress& admin,
-                     const policy::Preferences& preferences, const ReplyContext& context) {
+std::string accepted(const Record& record, std::string_view state,
+                     const config::ListenAddress& admin, const policy::Preferences& preferences,
+                     const ReplyContext& context) {
   std::string json = "{";
   member(json, "delivery", record.delivery);
-  member(json, "status", "queued");
+  member(json, "status", state);
   json += "}\n";
   std::string out = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n";
   out += fmt::format("Content-Length: {}\r\n", json.size());

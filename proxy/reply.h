@@ -23,10 +23,12 @@ struct ReplyContext {
 //   The reason's status must not be 0.
 std::string refusal(const Failure& failure, const Record& record, const ReplyContext& context);
 
-// 202: the request is on stable storage, and `record.delivery` says which one it is there.
-//   `admin`: where deliveries can be looked at. `preferences`: what the sender asked for.
-std::string accepted(const Record& record, const config::ListenAddress& admin,
-                     const policy::Preferences& preferences, const ReplyContext& context);
+// 202: the request is on stable storage, and `record.delivery` says which one it is there; `state`,
+// how it is kept. `admin`: where deliveries can be looked at. `preferences`: what the sender asked
+// for.
+std::string accepted(const Record& record, std::string_view state,
+                     const config::ListenAddress& admin, const policy::Preferences& preferences,
+                     const ReplyContext& context);
 
 // "Proxy-Status: egret; received-status=200\r\n" and what else a relayed answer gains. `cut`: it is
 // known already that its content will be cut at limits.response_body.

@@ -49,6 +49,7 @@ struct KeptRequest {
   const policy::Rule* rule = nullptr;         // of `policy`, that took it; null: none did
   Record record = {};                         // whole, once the exchange is over
   std::optional<Duration> retry_after = {};
+  bool answered = false;  // what was said is the destination's answer, or the beginning of it
   bool disable = false;   // the destination wants nothing more at all
   bool unwanted = false;  // the destination says that it does not want it
 };

@@ -39,7 +39,8 @@ struct NewDelivery {
   std::string head;             // complete, in absolute-form, with the length of `body`
   std::string body;
   WallTime accepted;
-  WallTime due;  // the first attempt of the queue's
+  WallTime due;        // the first attempt of the queue's
+  uint32_t tries = 0;  // of the schedule, made already while the sender waited
 };
 
 struct Accepted {

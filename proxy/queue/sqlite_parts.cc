@@ -59,8 +59,10 @@ DeliveryStatements::DeliveryStatements(const Database& database)
           "SELECT id, digest, state FROM deliveries WHERE sender = ?1 AND idempotency_key = ?2")),
       insert(database.prepare(
           "INSERT INTO deliveries (id, webhook_id, lane, fifo, state, due, accepted, sender, rule, "
-          "method, destination, host, size, bytes, idempotency_key, digest, finished) "
-          "VALUES (?1, ?2, ?3, ?4, ?16, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)")),
+          "method, destination, host, size, bytes, idempotency_key, digest, finished, "
+          "tries) "
+          "VALUES (?1, ?2, ?3, ?4, ?16, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17, "
+          "?18)")),
       insert_content(
           database.prepare("INSERT INTO contents (number, head, body) VALUES (?1, ?2, ?3)")),
       due_of_lane(database.prepare(

@@ -187,7 +187,7 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
           .bind(delivery.id, delivery.webhook_id, number, delivery.fifo ? 1 : 0, delivery.due,
                 delivery.accepted, delivery.sender, delivery.rule, delivery.method,
                 delivery.destination, delivery.host, delivery.body.size(), bytes, key,
-                delivery.digest, number_of(state), finished)
+                delivery.digest, number_of(state), finished, delivery.tries)
           .run();
   if (stored) {
     stored =

@@ -315,7 +315,7 @@ TEST_F(PostgresFleet, AHostThatOneSwitchesOffIsOffForAll) {
   });
   EXPECT_TRUE(claim(*a).empty());
   within(*a, [&]() -> Result<> {
-    EXPECT_TRUE(a->accept(new_delivery("dlv_2", now()), {})->dead);
+    EXPECT_EQ(a->accept(new_delivery("dlv_2", now()), {})->state, State::dead);
     return {};
   });
   within(*a, [&]() -> Result<> {

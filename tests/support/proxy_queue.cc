@@ -14,6 +14,7 @@ class KeepingSandbox::Breakable final : public queue::Store {
  public:
   explicit Breakable(std::unique_ptr<queue::Store> store) : store_(std::move(store)) {}
   bool broken = false;
+  std::vector<queue::Settled> all_settled;
 
   Result<> begin() override {
     if (broken) return Unexpected(Reason::queue_unavailable, "no space is left");
@@ -36,6 +37,7 @@ class KeepingSandbox::Breakable final : public queue::Store {
   }
   Result<std::optional<WallTime>> next_due() override { return store_->next_due(); }
   Result<> settle(const queue::Settled& settled, WallTime now) override {
+    all_settled.push_back(settled);
     return store_->settle(settled, now);
   }
   Result<queue::Page> list(const queue::Filter& filter) override { return store_->list(filter); }
@@ -108,7 +110,9 @@ void KeepingSandbox::start_dispatcher() {
   auto info = std::make_shared<proxy::ListenerInfo>();
   info->name = "queue";
   info->label = labels.intern("queue");
-  const auto fail = [](std::exception_ptr bug) {
+  const auto fail = [this](std::exception_ptr bug) {
+    ++bugs_;
+    if (bugs_expected_) return;
     try {
       std::rethrow_exception(bug);
     } catch (const std::exception& error) {
@@ -153,6 +157,19 @@ Message KeepingSandbox::sent(std::string_view request) {
   sender.close();
   settle();
   return got;
+}
+
+const std::vector<queue::Settled>& KeepingSandbox::settled() const { return store_->all_settled; }
+
+void KeepingSandbox::disable(const std::string& host) {
+  queue_->submit(
+      [&](queue::Store& store) -> Result<> {
+        const Result<bool> done = store.disable(host, "a test", loop.clock().wall());
+        if (!done) return Unexpected(done.error());
+        return {};
+      },
+      [](const Result<>&) {});
+  settle();
 }
 
 std::optional<queue::Shown> KeepingSandbox::show(const std::string& id) {

@@ -32,6 +32,13 @@ class KeepingSandbox : public Sandbox {
   // Every transaction fails from now on, or no longer.
   void break_store(bool broken);
 
+  // What the dispatcher has told the store, in order; and what bugs it has told of, once they are
+  // expected.
+  [[nodiscard]] const std::vector<queue::Settled>& settled() const;
+  void expect_bugs() { bugs_expected_ = true; }
+  [[nodiscard]] size_t bugs() const { return bugs_; }
+  void disable(const std::string& host);
+
   std::optional<queue::Shown> show(const std::string& id);
   [[nodiscard]] queue::Stats stats() const { return queue_->stats(); }
   [[nodiscard]] queue::Queue& queue() { return *queue_; }
@@ -41,6 +48,8 @@ class KeepingSandbox : public Sandbox {
   class Breakable;
   std::string folder_;
   Breakable* store_ = nullptr;  // the queue's
+  bool bugs_expected_ = false;
+  size_t bugs_ = 0;
   std::unique_ptr<queue::Queue> queue_;
   std::vector<std::function<void()>> posted_;
   std::unique_ptr<async::MailboxOwner> mailbox_;
