@@ -11,9 +11,10 @@ constexpr Sql kInsert{
     "insert",
     "WITH stored AS (INSERT INTO egret_deliveries (id, webhook_id, lane, fifo, state, due, "
     "accepted, finished, sender, rule, method, destination, host, size, bytes, idempotency_key, "
-    "digest) "
+    "digest, tries) "
     "SELECT $1, $2, $3, $4, CASE WHEN off THEN 3 ELSE 0 END, $5, $6, CASE WHEN off THEN $6 END, "
-    "$7, $8, $9, $10, $11, $12, $13, $14, $15 FROM (SELECT EXISTS (SELECT 1 FROM egret_endpoints "
+    "$7, $8, $9, $10, $11, $12, $13, $14, $15, $18 FROM (SELECT EXISTS (SELECT 1 FROM "
+    "egret_endpoints "
     "WHERE name IN ($11, $10) AND disabled IS NOT NULL) AS off) AS endpoint "
     "ON CONFLICT DO NOTHING RETURNING number, state), "
     "content AS (INSERT INTO egret_contents (number, head, body) "
@@ -119,7 +120,7 @@ Result<> PostgresStore::insert(std::vector<Arriving>& all) {
                      Values(made.id, made.webhook_id, each.lane, made.fifo ? 1 : 0, made.due,
                             made.accepted, made.sender, made.rule, made.method, made.destination,
                             made.host, made.body.size(), made.head.size() + made.body.size(), key,
-                            Bytes{made.digest}, Bytes{made.head}, Bytes{made.body}));
+                            Bytes{made.digest}, Bytes{made.head}, Bytes{made.body}, made.tries));
   }
   const Result<> done = run();
   if (!done) return done;

@@ -244,6 +244,13 @@ TEST_P(StoreSettle, GivingBackLeavesTheWindowAsItIs) {
   }
 }
 
+TEST_P(StoreAccept, CountsTheTriesThatWereMadeBefore) {
+  NewDelivery made = new_delivery("dlv_1", now());
+  made.tries = 1;
+  EXPECT_TRUE(accept(made));
+  EXPECT_EQ(claim().at(0).tries, 1U);
+}
+
 TEST_P(StoreSettle, AHoldKeepsTheWholeLaneBackAndNoOther) {
   for (int i = 0; i < 20; ++i) keep("dlv_" + std::to_string(i));
   keep("other", "lane of another");
