@@ -47,6 +47,7 @@ namespace egret {
   X(credentials_wrong, 407, "http_request_denied", "The sender's credentials are wrong")           \
   X(in_flight_limit, 429, "connection_limit_reached", "Too many requests to this host at once")    \
   X(rate_limited, 429, "http_request_denied", "Too many requests to this host in a time")          \
+  X(consent_missing, 429, "http_request_denied", "The host has not agreed to so many requests")    \
   X(redirect_downgrade, 403, "http_request_denied", "The redirect leads from https to http")       \
   /* 502: the destination or the way to it */                                                      \
   X(name_not_found, 502, "dns_error", "The host name does not exist")                              \

@@ -132,6 +132,7 @@ void read_rules(const Mapping& root, Settings& settings, SecretSource& secrets, 
     read_outgoing(*defaults, settings.keys, settings.defaults, secrets);
     read_delivery(root, *defaults, settings.defaults.delivery);
     read_isolation(root, *defaults, settings.defaults);
+    read_consent(root, *defaults, settings.defaults);
     check_interception(root, *defaults, settings.defaults);
   }
   std::vector<Span> names;
@@ -147,6 +148,7 @@ void read_rules(const Mapping& root, Settings& settings, SecretSource& secrets, 
     read_outgoing(mapping, settings.keys, rule, secrets);
     read_delivery(root, mapping, rule.delivery);
     read_isolation(root, mapping, rule);
+    read_consent(root, mapping, rule);
     check_interception(root, mapping, rule);
     check_possible(mapping, rule);
     names.push_back(mapping.span("name"));

@@ -36,6 +36,8 @@ void read_outgoing(const Mapping& mapping, const std::vector<policy::SigningKey>
                    policy::Rule& rule, SecretSource& secrets);
 // Of those breaker, rate and disable. `root`: where a queue is asked for.
 void read_isolation(const Mapping& root, const Mapping& mapping, policy::Rule& rule);
+// Of those consent. `root`: where a queue is asked for.
+void read_consent(const Mapping& root, const Mapping& mapping, policy::Rule& rule);
 // Of those delivery. `root`: where a queue is asked for.
 void read_delivery(const Mapping& root, const Mapping& mapping, policy::Delivery& delivery);
 // Of those tls, via and source.

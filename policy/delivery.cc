@@ -71,6 +71,7 @@ bool may_be_kept(Reason reason) {
     case Reason::in_flight_limit:
     case Reason::breaker_open:
     case Reason::rate_limited:
+    case Reason::consent_missing:
       return true;
     case Reason::name_not_found:
     case Reason::name_has_no_address:
@@ -87,6 +88,7 @@ bool is_no_attempt(Reason reason) {
     case Reason::in_flight_limit:
     case Reason::breaker_open:
     case Reason::rate_limited:
+    case Reason::consent_missing:
     case Reason::memory_limit:
     case Reason::out_of_resources:
     case Reason::draining:

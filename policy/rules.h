@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "policy/address_registry.h"
 #include "policy/breaker.h"
+#include "policy/consent.h"
 #include "policy/delivery.h"
 #include "policy/redirect.h"
 #include "policy/retry.h"
@@ -144,6 +145,7 @@ struct Rule {
   Breaker breaker;
   Disable disable;
   Rate rate;
+  Consent consent;
   bool operator==(const Rule&) const = default;
 };
 

@@ -86,6 +86,7 @@ async::Task<Result<>> Exchange::carry() {
   if (plan_.when == policy::KeepPlan::When::at_once) co_return co_await keep_at_once();
   std::optional<Result<>> there = reach_now();
   if (!there) there = co_await reach();
+  if (*there && admission_.rule->consent.asks()) there = co_await agree();
   const bool keeps = plan_.when == policy::KeepPlan::When::after_trying;
   const bool again = (may_go_again() || keeps) && !admission_.connect;
   const bool may_pass =

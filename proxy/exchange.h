@@ -38,6 +38,7 @@ class Exchange {
   std::optional<Result<>> reach_now();
   Result<> take_place();
   async::Task<Result<>> reach();
+  async::Task<Result<>> agree();  // exchange_consent.cc
   Result<> set_out(policy::PermittedAddresses addresses);
   async::Task<After> answer_failure();
   After finish(After after);

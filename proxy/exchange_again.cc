@@ -64,6 +64,7 @@ async::Task<Result<>> Exchange::attempt() {
     if (!route_) {
       std::optional<Result<>> there = reach_now();
       if (!there) there = co_await reach();
+      if (*there && admission_.rule->consent.asks()) there = co_await agree();
       if (!*there) co_return Unexpected(on_the_way(std::move(there->error())));
     }
     Result<> answered = co_await ask();

@@ -186,6 +186,13 @@ void print_process(Page& page, const ProcessMetrics& process) {
               process.breakers_open);
   page.single("egret_breakers_opened_total", "counter",
               "Times that a destination had failed too often.", process.breakers_opened);
+  page.family("egret_consent_handshakes_total", "counter",
+              "Destinations that were asked for their consent, by what came of it.");
+  page.sample("egret_consent_handshakes_total", R"(outcome="granted")", process.consents.granted);
+  page.sample("egret_consent_handshakes_total", R"(outcome="refused")", process.consents.refused);
+  page.sample("egret_consent_handshakes_total", R"(outcome="failed")", process.consents.failed);
+  page.single("egret_consent_callbacks_total", "counter", "Destinations that agreed by a callback.",
+              process.consents.callbacks);
   page.family("egret_reloads_total", "counter", "Configurations offered by SIGHUP.");
   page.sample("egret_reloads_total", R"(result="applied")", process.reloads_applied);
   page.sample("egret_reloads_total", R"(result="refused")", process.reloads_refused);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/reason.h"
+#include "proxy/consent.h"
 #include "proxy/queue/queue.h"
 
 namespace egret::proxy {
@@ -109,6 +110,7 @@ struct ProcessMetrics {
   uint32_t workers = 0;
   uint64_t breakers_open = 0;
   uint64_t breakers_opened = 0;
+  Consents::Counts consents = {};
   struct QueueState {
     queue::Stats stats;
     queue::Counts counts;

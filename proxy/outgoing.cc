@@ -29,6 +29,11 @@ Outgoing::Outgoing(const policy::Rule& rule, std::span<const policy::SigningKey>
     removed_.push_back(text::to_lower(each.name));
     lines.append(each.name).append(": ").append(each.value.reveal()).append("\r\n");
   }
+  if (rule.consent.scheme == policy::ConsentScheme::cloudevents) {
+    // "The delivery request MUST include" it once it was granted (Web Hooks 2.1, 4.1.2).
+    removed_.emplace_back("webhook-request-origin");
+    lines.append("WebHook-Request-Origin: ").append(rule.consent.origin).append("\r\n");
+  }
   set_lines_ = Secret(std::move(lines));
   if (rule.sign.empty()) return;
   std::vector<const policy::SigningKey*> all;

@@ -21,9 +21,10 @@ class Outgoing {
 
   // True when nothing of the request is changed: it may leave as it came.
   [[nodiscard]] bool plain() const { return removed_.empty() && !all_; }
-  // Names in lower case: headers.remove, headers.set, and what any of the rule's keys writes.
+  // Names in lower case: headers.remove, headers.set, what consent tells, and what any of the
+  // rule's keys writes.
   [[nodiscard]] const std::vector<std::string>& removed() const { return removed_; }
-  // Complete field lines of headers.set; may hold a credential.
+  // Complete field lines of headers.set and of consent; may hold a credential.
   [[nodiscard]] std::string_view set_lines() const { return set_lines_.reveal(); }
   // Who signs when the sender asked for `key` (Egret-Key): that key, or all when it is none of this
   // rule's. Null: the rule has no keys.

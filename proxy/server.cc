@@ -56,6 +56,7 @@ Server::Server(std::shared_ptr<const config::Settings> settings,
       shared_{.clock = clock_,
               .labels = labels_,
               .destinations = destinations_,
+              .consents = consents_,
               .buffer_memory = buffer_memory_,
               .pseudonym = make_pseudonym(),
               .event = [this](config::LogLevel level, std::string_view message) {
@@ -286,6 +287,7 @@ ProcessMetrics Server::process() const {
                          .workers = static_cast<uint32_t>(workers_.size())};
   process.breakers_open = destinations_.open_breakers().size();
   process.breakers_opened = destinations_.breakers_opened();
+  process.consents = consents_.counts();
   if (queue_) process.queue = {queue_->stats(), queue_->counts(), queue_->owners(), clock_.wall()};
   return process;
 }

@@ -41,6 +41,7 @@ class Server {
   [[nodiscard]] std::vector<std::string> addresses() const;
   [[nodiscard]] const Labels& labels() const { return labels_; }
   [[nodiscard]] Destinations& destinations() { return destinations_; }
+  [[nodiscard]] Consents& consents() { return consents_; }
   // Null: nothing is kept.
   [[nodiscard]] queue::Queue* queue() const { return queue_.get(); }
 
@@ -69,6 +70,7 @@ class Server {
   SystemClock clock_;
   Labels labels_;
   Destinations destinations_;
+  Consents consents_;
   BufferBudget buffer_memory_;
   std::shared_ptr<StorePassword> store_password_;
   std::unique_ptr<queue::Queue> queue_;  // null: nothing is kept; outlives the workers

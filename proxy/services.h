@@ -20,6 +20,8 @@
 
 namespace egret::proxy {
 
+class ConsentDesk;
+
 // The settings in force and what is derived from them. Immutable. Each worker makes its own, so
 // that counting its users touches no line of another core; an exchange keeps the one it began with.
 struct Policy {
@@ -60,6 +62,7 @@ struct Services {
   std::string pseudonym;                 // of this process in Via (RFC 9110 7.6.3)
   std::shared_ptr<const Policy> policy;  // replaced on reload
   queue::Client* queue = nullptr;        // null: nothing is kept
+  ConsentDesk* consent = nullptr;        // set before the first exchange
   uint64_t next_request_id = 0;
   std::mt19937_64 dice = {};  // for jitter; never for what must not be guessed
   bool draining = false;

@@ -8,6 +8,7 @@
 #include <future>
 #include <map>
 
+#include "proxy/consent_desk.h"
 #include "proxy/dispatcher.h"
 #include "proxy/net/ares_resolver.h"
 #include "proxy/net/dialer.h"
@@ -71,7 +72,9 @@ class Worker::Inside {
                   .next_request_id = random_start(),
                   .dice = std::mt19937_64(random_start())},
         sessions_(metrics_),
+        consent_desk_(services_, shared.consents, [this](std::exception_ptr bug) { tell(bug); }),
         tasks_([this](std::exception_ptr bug) { tell(bug); }) {
+    services_.consent = &consent_desk_;
     apply(std::move(orders));
     if (shared.queue != nullptr) begin_to_deliver(*shared.queue);
   }
@@ -234,6 +237,7 @@ class Worker::Inside {
   size_t turned_away_ = 0;  // connections that are being told so
   std::optional<async::MailboxOwner> mailbox_;
   std::optional<queue::Client> client_;
+  ConsentDesk consent_desk_;
   std::unique_ptr<Dispatcher> dispatcher_;
   async::TaskSet tasks_;  // cancelled first: everything above outlives it
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/async/loop.h"
+#include "proxy/consent.h"
 #include "proxy/net/listener.h"
 #include "proxy/session.h"
 
@@ -17,6 +18,7 @@ struct Shared {
   const Clock& clock;
   Labels& labels;
   Destinations& destinations;
+  Consents& consents;
   BufferBudget& buffer_memory;
   queue::Queue* queue = nullptr;  // null: nothing is kept
   std::string pseudonym;

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "policy/url.h"
+#include "proxy/admin/consent.h"
 #include "proxy/admin/deliveries.h"
 #include "proxy/admin/endpoints.h"
 #include "proxy/admin/keys.h"
@@ -138,6 +139,8 @@ class Admin::Inside {
       case What::jwks:
       case What::derived_secret:
         co_return answer_about_keys(matched, query);
+      case What::consent:
+        co_return co_await answer_callback(head, matched, std::move(query));
       case What::readiness:
       case What::metrics:
         co_return co_await answer_from_workers(matched.route->what);
@@ -164,6 +167,18 @@ class Admin::Inside {
     const std::shared_ptr<const config::Settings> settings = gateway_.settings();
     if (matched.route->what == What::jwks) return jwks(*settings, clock_.wall());
     return derived_secret(*settings, matched.parameter, query);
+  }
+
+  async::Task<Response> answer_callback(http::RequestHead& head, Matched matched,
+                                        std::string query) {
+    const Result<uint64_t> rate = callback_rate(head, query);
+    if (!rate) co_return plain(400, rate.error().detail);
+    queue::Client* client = client_ ? &*client_ : nullptr;
+    const uint64_t per_minute = *rate;
+    const WallTime wall = clock_.wall();
+    proxy::Consents* consents = &gateway_.consents();
+    co_return co_await redeem_callback(client, consents, std::move(matched.parameter), per_minute,
+                                       wall);
   }
 
   async::Task<Response> answer_about_deliveries(Matched matched, std::string query) {

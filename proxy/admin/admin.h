@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "config/settings.h"
 #include "proxy/async/loop.h"
+#include "proxy/consent.h"
 #include "proxy/destinations.h"
 #include "proxy/metrics.h"
 #include "proxy/net/listener.h"
@@ -27,6 +28,7 @@ class Gateway {
   [[nodiscard]] virtual const proxy::Labels& labels() const = 0;
   // Outlive the admin listener. No queue: nothing is kept.
   [[nodiscard]] virtual proxy::Destinations& destinations() = 0;
+  [[nodiscard]] virtual proxy::Consents& consents() = 0;
   [[nodiscard]] virtual queue::Queue* queue() const = 0;
   // Those in force.
   [[nodiscard]] virtual std::shared_ptr<const config::Settings> settings() const = 0;

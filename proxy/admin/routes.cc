@@ -24,6 +24,8 @@ constexpr std::array kRoutes = std::to_array<Route>({
     {"GET", "/v1/endpoints", What::endpoints, Access::operators},
     {"POST", "/v1/endpoints/{host}/enable", What::enable, Access::changes},
     {"POST", "/v1/endpoints/{host}/disable", What::disable, Access::changes},
+    {"GET", "/v1/consent/{token}", What::consent, Access::everybody},
+    {"POST", "/v1/consent/{token}", What::consent, Access::everybody},
 });
 
 // The parameter of `path` when it is of the form `pattern`; empty when that has none.
@@ -57,6 +59,7 @@ Matched match(std::string_view method, std::string_view path) {
     if (route.method == method) {
       matched.route = &route;
       matched.parameter = std::move(*parameter);
+      matched.allow.clear();
       return matched;
     }
     if (!matched.allow.empty()) matched.allow += ", ";

@@ -30,7 +30,8 @@ enum class What : uint8_t {
   cancel,
   endpoints,
   enable,
-  disable
+  disable,
+  consent
 };
 
 // What the admin listener answers. GET is HEAD too.

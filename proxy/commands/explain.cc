@@ -73,6 +73,14 @@ void explain_on_behalf(const policy::Rule& rule, policy::Trace& steps) {
                      std::chrono::ceil<std::chrono::milliseconds>(rule.rate.every).count(),
                      rule.rate.burst)});
   }
+  if (rule.consent.asks()) {
+    const bool webhook = rule.consent.scheme == policy::ConsentScheme::cloudevents;
+    steps.push_back(
+        {"consent", "ok",
+         fmt::format("over one each {} ms, {} at once, the destination must have agreed ({})",
+                     std::chrono::ceil<std::chrono::milliseconds>(rule.consent.above.every).count(),
+                     rule.consent.above.burst, webhook ? "cloudevents" : "challenge")});
+  }
   if (rule.retry.attempts > 1) {
     steps.push_back({"retry", "ok", fmt::format("at most {} attempts", rule.retry.attempts)});
   }

@@ -75,6 +75,7 @@ class ServerGateway final : public admin::Gateway {
   proxy::ProcessMetrics process() const override { return server_.process(); }
   const proxy::Labels& labels() const override { return server_.labels(); }
   proxy::Destinations& destinations() override { return server_.destinations(); }
+  proxy::Consents& consents() override { return server_.consents(); }
   queue::Queue* queue() const override { return server_.queue(); }
   std::shared_ptr<const config::Settings> settings() const override {
     const std::lock_guard lock(mutex_);

@@ -75,6 +75,10 @@ TEST(Routes, AreFoundByMethodAndPath) {
       {"POST", "/v1/deliveries//replay", "", "", ""},
       {"GET", "/v1/keys/jwks.json", "/v1/keys/jwks.json", "", ""},
       {"GET", "/v1/keys/k/derived", "/v1/keys/{name}/derived", "k", ""},
+      {"GET", "/v1/consent/abc", "/v1/consent/{token}", "abc", ""},
+      {"POST", "/v1/consent/abc", "/v1/consent/{token}", "abc", ""},
+      {"PUT", "/v1/consent/abc", "", "", "GET, HEAD, POST"},
+      {"GET", "/v1/consent/", "", "", ""},
   };
   for (const Asked& each : all) {
     const Matched matched = match(each.method, each.path);

@@ -147,6 +147,18 @@ bool FarEnd::received_eof() {
   return peer_.received_eof();
 }
 
+namespace {
+
+void fail(std::exception_ptr bug) {
+  try {
+    std::rethrow_exception(bug);
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << "a connection ended by a bug: " << error.what();
+  }
+}
+
+}  // namespace
+
 Gateway::Gateway(ManualLoop& on, std::string_view yaml)
     : loop(on),
       services{.clock = loop.clock(),
@@ -160,14 +172,10 @@ Gateway::Gateway(ManualLoop& on, std::string_view yaml)
                .pseudonym = "egret-test",
                .policy = nullptr,
                .next_request_id = 1},
+      consent_desk(services, consent_table, fail),
       sessions(metrics),
-      tasks_([](std::exception_ptr bug) {
-        try {
-          std::rethrow_exception(bug);
-        } catch (const std::exception& error) {
-          ADD_FAILURE() << "a connection ended by a bug: " << error.what();
-        }
-      }) {
+      tasks_(fail) {
+  services.consent = &consent_desk;
   reload(yaml);
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/load.h"
+#include "proxy/consent_desk.h"
 #include "proxy/http/message.h"
 #include "proxy/services.h"
 #include "proxy/session.h"
@@ -120,7 +121,9 @@ class Gateway {
   proxy::BufferPool buffers{buffer_memory};
   proxy::Destinations destination_table;
   proxy::UpstreamPool pool;
+  proxy::Consents consent_table;
   proxy::Services services;
+  proxy::ConsentDesk consent_desk;
   proxy::Sessions sessions;
 
  private:
