@@ -23,7 +23,7 @@ TEST(Destinations, NeverGrantMoreOverAllThreads) {
       const policy::Url there = *policy::parse_url("http://a/");
       for (int round = 0; round < 5000; ++round) {
         Destinations::Slot slot;
-        if (table.enter(there, rule, TimePoint(), slot)) continue;
+        if (table.enter({.url = there, .rule = rule, .sender = {}}, TimePoint(), slot)) continue;
         const uint32_t now = ++inside;
         uint32_t seen = most.load();
         while (seen < now && !most.compare_exchange_weak(seen, now)) {
