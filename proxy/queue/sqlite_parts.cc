@@ -32,7 +32,7 @@ LaneStatements::LaneStatements(const Database& database)
     : take(database.prepare(
           "INSERT INTO lanes (name, width, fifo, host, kept) VALUES (?1, ?2, ?3, ?4, 1) "
           "ON CONFLICT (name, fifo) DO UPDATE SET width = excluded.width, kept = kept + 1 "
-          "RETURNING lane")),
+          "RETURNING lane, next_due, running >= min(\"window\", width)")),
       refresh(database.prepare(next_due(kFirstOfLane))),
       // A lane that waits keeps its place.
       join(database.prepare(next_due("min(ifnull(next_due, 9223372036854775807), " +

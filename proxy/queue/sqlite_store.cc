@@ -168,8 +168,8 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
     const Result<> room = make_room(bytes, bounds.max_size);
     if (!room) return Unexpected(room.error());
   }
-  Result<bool> off = is_disabled(delivery.host);
-  if (off && !*off) off = is_disabled(delivery.destination);
+  Result<bool> off = totals_.disabled > 0 ? is_disabled(delivery.host) : false;
+  if (off && !*off && totals_.disabled > 0) off = is_disabled(delivery.destination);
   if (!off) return Unexpected(off.error());
   const State state = *off ? State::dead : State::queued;
   std::optional<WallTime> finished;
@@ -179,6 +179,9 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
   const Result<bool> row = lane.step();
   if (!row) return Unexpected(row.error());
   const int64_t number = lane.number(0);
+  // One that waits already keeps its place; one whose window is full is looked at when it is not.
+  const bool waits = !lane.is_null(1) && lane.time(1) <= delivery.due;
+  const bool is_full = lane.number(2) != 0;
   lane.reset();
   std::optional<std::string_view> key;
   if (!delivery.idempotency_key.empty()) key = delivery.idempotency_key;
@@ -194,7 +197,7 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
         deliveries_.insert_content.bind(database_.last_row(), delivery.head, Blob{delivery.body})
             .run();
   }
-  if (stored) stored = join(number, delivery.accepted);
+  if (stored && !waits && !is_full) stored = join(number, delivery.accepted);
   if (!stored) return Unexpected(stored.error());
   count(state, 1);
   totals_.bytes += bytes;
