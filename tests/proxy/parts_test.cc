@@ -136,7 +136,8 @@ policy::Rule limited(uint32_t most) {
 std::optional<Reason> refused(Destinations& table, std::string_view text, const policy::Rule& rule,
                               TimePoint now = TimePoint(), Destinations::Slot* keep = nullptr) {
   Destinations::Slot slot;
-  const auto why = table.enter(url(text), rule, now, slot);
+  const policy::Url there = url(text);
+  const auto why = table.enter({.url = there, .rule = rule, .sender = {}}, now, slot);
   if (keep != nullptr) *keep = std::move(slot);
   if (!why) return std::nullopt;
   return why->failure.reason;
@@ -164,9 +165,10 @@ TEST(Destinations, GrantSoManyPlacesEach) {
 
 TEST(Destinations, KeepNoEntryForOneAtRest) {
   Destinations table;
+  const policy::Rule one = limited(1);
   {
     Destinations::Slot slot;
-    EXPECT_EQ(refused(table, "http://a/", limited(1), {}, &slot), std::nullopt);
+    EXPECT_EQ(refused(table, "http://a/", one, {}, &slot), std::nullopt);
     EXPECT_EQ(table.size(), 1U);
   }
   EXPECT_EQ(table.size(), 0U);
