@@ -144,9 +144,11 @@ class DeliveriesTest(unittest.TestCase):
             support.wait_until(lambda: self.show(egret, waiting)["attempts"] >= 1)
             endpoints = json.loads(egret.ask_admin("/v1/endpoints")[2])["endpoints"]
             self.assertEqual([(each["host"], each["status"]) for each in endpoints], [("127.0.0.1", "failing")])
+            self.assertRegex(endpoints[0]["url"], r"^http://127\.0\.0\.1:\d+/waits$")
             self.assertEqual(egret.ask_admin("/v1/endpoints/127.0.0.1/disable", "POST")[0], 200)
             endpoints = json.loads(egret.ask_admin("/v1/endpoints")[2])["endpoints"]
-            self.assertEqual([(each["status"], each["why"]) for each in endpoints], [("disabled", "by the operator")])
+            self.assertEqual([(each["status"], each.get("why"), "url" in each) for each in endpoints],
+                             [("disabled", "by the operator", False), ("failing", None, True)])
             self.assertEqual(egret.total("egret_queue_endpoints_disabled"), 1)
             later = self.keep(egret, "/later")
             dead = self.show(egret, later)
