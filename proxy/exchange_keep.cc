@@ -20,8 +20,8 @@ TimePoint now() { return async::Scheduler::current().now(); }
 
 double roll(std::mt19937_64& dice) { return std::uniform_real_distribution<double>(0, 1)(dice); }
 
-// "dlv_", the milliseconds of its acceptance and 130 random bits, 5 bits a letter or digit. Ids that
-// grow stand side by side in a store's index: one page is written for many.
+// "dlv_", the milliseconds of its acceptance and 130 random bits, 5 bits a letter or digit. Ids
+// that grow stand side by side in a store's index: one page is written for many.
 std::string new_delivery_id(WallTime accepted) {
   static constexpr std::string_view kDigits = "0123456789abcdefghjkmnpqrstvwxyz";
   static constexpr int kBits = 45;  // until the year 3084
