@@ -127,7 +127,8 @@ async::Task<void> ConsentDesk::take_turn(std::shared_ptr<Turn> turn) {
       std::string name = turn->name;
       std::string value = policy::to_text(*grant);
       const WallTime until = grant->until;
-      co_await services_.queue->remember(std::move(name), std::move(value), until);
+      [[maybe_unused]] const Result<> kept =
+          co_await services_.queue->remember(std::move(name), std::move(value), until);
     }
   }
   if (grant) table_.granted(turn->name, *grant, now());
