@@ -1,3 +1,19 @@
+# egret_precompile(TARGET HEADER): compiles TARGET's files with HEADER read in advance, where EGRET_PCH asks for that.
+#   The first target that names a HEADER has it compiled and the others take it from there, so all must be compiled with
+#   the same options.
+function(egret_precompile TARGET HEADER)
+  if(NOT EGRET_PCH)
+    return()
+  endif()
+  get_property(first GLOBAL PROPERTY egret_precompiled_${HEADER})
+  if(first)
+    target_precompile_headers(${TARGET} REUSE_FROM ${first})
+  else()
+    target_precompile_headers(${TARGET} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${CMAKE_SOURCE_DIR}/${HEADER}>")
+    set_property(GLOBAL PROPERTY egret_precompiled_${HEADER} ${TARGET})
+  endif()
+endfunction()
+
 # egret_room(NAME FOLDER [LINK rooms…] [PUBLIC libraries…] [PRIVATE libraries…])
 #   One static library egret_NAME of the .cc files directly in FOLDER (main.cc left out). PRIVATE
 #   libraries are the third-party ones that only this room's .cc files may see.
@@ -12,6 +28,7 @@ function(egret_room NAME FOLDER)
   target_include_directories(egret_${NAME} PUBLIC ${CMAKE_SOURCE_DIR})
   target_compile_options(egret_${NAME} PRIVATE ${EGRET_WARNINGS})
   target_link_libraries(egret_${NAME} PUBLIC ${ROOM_LINK} ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE})
+  egret_precompile(egret_${NAME} cmake/precompiled.h)
 endfunction()
 
 # egret_embed_text(TARGET FILE SYMBOL): `extern const std::string_view egret::embedded::SYMBOL`.
