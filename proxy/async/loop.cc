@@ -141,11 +141,13 @@ void Loop::run_posted() {
 }
 
 void Loop::post_from_anywhere(std::function<void()> work) {
+  bool first = false;
   {
     const std::lock_guard lock(mutex_);
+    first = posted_.empty();
     posted_.push_back(std::move(work));
   }
-  wakeup_->wake();
+  if (first) wakeup_->wake();  // the others are taken with it
 }
 
 void Loop::stop() {
