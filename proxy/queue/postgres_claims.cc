@@ -6,8 +6,6 @@
 namespace egret::queue::pg {
 namespace {
 
-// How many deliveries of one lane one claim takes: others come before its next ones.
-constexpr int64_t kOfOneLane = 8;
 // Others may hold what is due: it is not asked for again at once.
 constexpr Duration kQuiet = std::chrono::milliseconds(50);
 
@@ -86,8 +84,8 @@ Result<std::vector<PostgresStore::Ready>> PostgresStore::lock_ready(size_t most,
 Result<> PostgresStore::choose(std::vector<Ready>& lanes, size_t most, uint64_t most_bytes,
                                WallTime now) {
   for (const Ready& each : lanes) {
-    const int64_t take =
-        each.fifo ? 1 : std::min({each.room, static_cast<int64_t>(most), kOfOneLane});
+    const size_t some = std::min(most, of_one_lane(most, lanes.size()));
+    const int64_t take = each.fifo ? 1 : std::min(each.room, static_cast<int64_t>(some));
     connection_->add(each.fifo ? kHeadOfLane : kDueOfLane, Values(each.lane, now, take));
   }
   const Result<std::vector<Answer>> answers = connection_->run();

@@ -21,7 +21,7 @@ Result<bool> SqliteStore::is_disabled(const std::string& name) {
 // A success ends what a failure began; who has failed for too long is switched off.
 Result<> SqliteStore::note_attempt(const std::string& url, const std::string& host,
                                    const Settled& settled, WallTime now) {
-  if (settled.well) return endpoints_.forget.bind(url).run();
+  if (settled.well) return endpoints_known_ ? endpoints_.forget.bind(url).run() : Result<>();
   if (!settled.disable_why.empty()) return switch_off(url, host, settled.disable_why, now);
   if (!settled.blame) return {};
   Statement& row = endpoints_.find.bind(url);
@@ -36,6 +36,7 @@ Result<> SqliteStore::note_attempt(const std::string& url, const std::string& ho
     failures += row.number(2);
   }
   row.reset();
+  endpoints_known_ = true;
   const Result<> noted = endpoints_.fails.bind(url, host, since, now, failures).run();
   if (!noted) return noted;
   if (!settled.disable_after || now - since < *settled.disable_after) return {};
@@ -49,6 +50,7 @@ Result<> SqliteStore::switch_off(const std::string& name, const std::string& hos
   const Result<bool> already = is_disabled(name);
   if (!already) return Unexpected(already.error());
   if (*already) return {};
+  endpoints_known_ = true;
   const Result<> done = endpoints_.disable.bind(name, host, now, why).run();
   if (!done) return done;
   ++totals_.disabled;
@@ -76,19 +78,25 @@ Result<std::vector<Endpoint>> SqliteStore::endpoints() {
   }
 }
 
-Result<> SqliteStore::refresh_lanes_of(const std::string& host, WallTime now) {
-  std::vector<int64_t> lanes;
-  Statement& rows = endpoints_.lanes.bind(host);
-  while (true) {
-    const Result<bool> row = rows.step();
-    if (!row) return Unexpected(row.error());
-    if (!*row) break;
-    lanes.push_back(rows.number(0));
-  }
-  for (const int64_t lane : lanes) {
-    const Result<> done = refresh(lane, now);
+// The host's lanes, when it has been switched off or on.
+Result<> SqliteStore::look_again(const std::string& host, bool release) {
+  const Result<std::vector<Lane*>> lanes = lanes_.of_host(host);
+  if (!lanes) return Unexpected(lanes.error());
+  for (Lane* lane : *lanes) {
+    lanes_.change(*lane);
+    if (release) lane->held_until = {};
+    const Result<> done = place_again(*lane);
     if (!done) return done;
   }
+  return {};
+}
+
+Result<> SqliteStore::look_for_endpoints() {
+  Statement& row = endpoints_.any.bind();
+  const Result<bool> there = row.step();
+  if (!there) return Unexpected(there.error());
+  endpoints_known_ = row.number(0) != 0;
+  row.reset();
   return {};
 }
 
@@ -97,12 +105,12 @@ Result<bool> SqliteStore::disable(const std::string& host, const std::string& wh
   if (!already) return already;
   if (*already) return false;
   Result<> done = switch_off(host, host, why, now);
-  if (done) done = refresh_lanes_of(host, now);
+  if (done) done = look_again(host, false);
   if (!done) return Unexpected(done.error());
   return true;
 }
 
-Result<bool> SqliteStore::enable(const std::string& host, WallTime now) {
+Result<bool> SqliteStore::enable(const std::string& host, WallTime /*now*/) {
   uint64_t disabled = 0;
   Statement& rows = endpoints_.enable.bind(host);
   while (true) {
@@ -113,8 +121,7 @@ Result<bool> SqliteStore::enable(const std::string& host, WallTime now) {
   }
   totals_.disabled -= disabled;
   totals_changed_ = true;
-  Result<> done = lanes_.release.bind(host).run();
-  if (done) done = refresh_lanes_of(host, now);
+  const Result<> done = look_again(host, true);
   if (!done) return Unexpected(done.error());
   return disabled > 0;
 }
@@ -134,17 +141,22 @@ Result<bool> SqliteStore::bury(WallTime now) {
   };
   std::vector<Due> all;
   for (Statement* find : {&endpoints_.to_bury, &endpoints_.to_bury_in_order}) {
-    Statement& rows = find->bind(kBuried);
+    Statement& rows = find->bind(kBuried + lanes_.lent());
     while (true) {
       const Result<bool> row = rows.step();
       if (!row) return row;
       if (!*row) break;
-      all.push_back({rows.number(0), rows.number(1)});
+      // What is lent is under way, and is settled as it goes.
+      if (!lanes_.is_lent(rows.number(0))) all.push_back({rows.number(0), rows.number(1)});
     }
   }
   for (const Due& each : all) {
     const Result<> done = bury_one(each.number, now);
     if (!done) return Unexpected(done.error());
+    const Result<Lane*> lane = lanes_.find(each.lane);
+    if (!lane) return Unexpected(lane.error());
+    lanes_.change(**lane);
+    (*lane)->first_known = false;
   }
   return all.size() >= kBuried;
 }

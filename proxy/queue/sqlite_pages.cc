@@ -10,26 +10,6 @@ namespace {
 constexpr int64_t kLookedAt = 20'000;
 constexpr int kForgotten = 200;
 
-State state_of(int64_t number) { return static_cast<State>(number); }
-
-Listed read_listed(const Statement& row) {
-  Listed listed{.number = row.number(0),
-                .id = row.text(1),
-                .webhook_id = row.text(2),
-                .sender = row.text(3),
-                .rule = row.text(4),
-                .method = row.text(5),
-                .destination = row.text(6),
-                .state = state_of(row.number(7)),
-                .attempts = static_cast<uint32_t>(row.number(8)),
-                .accepted = row.time(9),
-                .due = row.time(10),
-                .finished = std::nullopt,
-                .size = static_cast<uint64_t>(row.number(12))};
-  if (!row.is_null(11)) listed.finished = row.time(11);
-  return listed;
-}
-
 // The host of "https://host:port/path"; brackets left out.
 std::string_view host_of(std::string_view destination) {
   const size_t start = destination.find("://");
@@ -61,6 +41,24 @@ Attempt read_attempt(const Statement& row) {
 }
 
 }  // namespace
+
+Listed SqliteStore::read_listed(const Statement& row) const {
+  Listed listed{.number = row.number(0),
+                .id = row.text(1),
+                .webhook_id = row.text(2),
+                .sender = row.text(3),
+                .rule = row.text(4),
+                .method = row.text(5),
+                .destination = row.text(6),
+                .state = state_of(row.number(0), row.number(7)),
+                .attempts = static_cast<uint32_t>(row.number(8)),
+                .accepted = row.time(9),
+                .due = row.time(10),
+                .finished = std::nullopt,
+                .size = static_cast<uint64_t>(row.number(12))};
+  if (!row.is_null(11)) listed.finished = row.time(11);
+  return listed;
+}
 
 Result<Page> SqliteStore::list(const Filter& filter) {
   const Result<std::optional<int64_t>> newest =
@@ -134,7 +132,10 @@ Result<std::optional<State>> SqliteStore::replay(const std::string& id, WallTime
   const State before = (*found)->delivery.state;
   if (before == State::queued || before == State::running) return std::optional(before);
   Result<> done = pages_.requeue.bind((*found)->delivery.number, now).run();
-  if (done) done = join((*found)->lane, now);
+  if (!done) return Unexpected(done.error());
+  const Result<Lane*> lane = lanes_.find((*found)->lane);
+  if (!lane) return Unexpected(lane.error());
+  done = queue_up(**lane, now, (*found)->delivery.number);
   if (!done) return Unexpected(done.error());
   count(before, -1);
   count(State::queued, 1);
@@ -148,7 +149,10 @@ Result<std::optional<State>> SqliteStore::cancel(const std::string& id, WallTime
   const State before = (*found)->delivery.state;
   if (before != State::queued) return std::optional(before);
   Result<> done = pages_.cancel.bind((*found)->delivery.number, now).run();
-  if (done) done = refresh((*found)->lane, now);
+  if (!done) return Unexpected(done.error());
+  const Result<Lane*> lane = lanes_.find((*found)->lane);
+  if (!lane) return Unexpected(lane.error());
+  done = place_again(**lane);
   if (!done) return Unexpected(done.error());
   count(State::queued, -1);
   count(State::cancelled, 1);
@@ -157,6 +161,7 @@ Result<std::optional<State>> SqliteStore::cancel(const std::string& id, WallTime
 
 Result<Stats> SqliteStore::stats() {
   Stats stats = totals_;
+  stats.running = lanes_.lent();
   Statement& row = pages_.oldest.bind();
   const Result<bool> there = row.step();
   if (!there) return Unexpected(there.error());
@@ -181,8 +186,7 @@ Result<int> SqliteStore::forget(State state, WallTime before, int most) {
     Result<> done = pages_.forget.bind(each.number).run();
     if (done) done = pages_.forget_content.bind(each.number).run();
     if (done) done = pages_.forget_attempts.bind(each.number).run();
-    if (done) done = lanes_.leave.bind(each.lane).run();
-    if (done) done = lanes_.drop.bind(each.lane).run();
+    if (done) done = lanes_.leave(each.lane);
     if (!done) return Unexpected(done.error());
     totals_.bytes -= static_cast<uint64_t>(each.bytes);
     count(state, -1);
@@ -193,6 +197,7 @@ Result<int> SqliteStore::forget(State state, WallTime before, int most) {
 Result<bool> SqliteStore::sweep(const Bounds& bounds, WallTime now) {
   Result<> expired = endpoints_.expire.bind(now).run();
   if (expired) expired = endpoints_.forget_old.bind(now - kFailingKept).run();
+  if (expired) expired = look_for_endpoints();
   if (!expired) return Unexpected(expired.error());
   const Result<bool> buried = bury(now);
   if (!buried) return buried;

@@ -2,61 +2,27 @@
 
 namespace egret::queue {
 
-// States stand as numbers (delivery.h): 0 queued, 1 running, 2 delivered, 3 dead, 4 cancelled.
+// States stand as numbers (delivery.h): 0 queued, 2 delivered, 3 dead, 4 cancelled.
 
 namespace {
 
-// Null while the window is full or the host switched off; else of the lane's first delivery, `now`
-// and the end of a hold at the earliest.
-std::string next_due(std::string_view which) {
+std::string due_of(std::string_view which) {
   return std::string(
-             "UPDATE lanes SET next_due = CASE "
-             "WHEN running >= min(\"window\", width) THEN NULL "
-             "WHEN EXISTS (SELECT 1 FROM endpoints WHERE endpoints.name = lanes.host AND disabled "
-             "IS NOT NULL) THEN NULL ELSE ")
-      .append(which)
-      .append(" END WHERE lane = ?1");
+             "SELECT number, id, sender, tries, attempts, due, host, destination, head, body "
+             "FROM deliveries JOIN contents USING (number) WHERE lane = ?1 AND ")
+      .append(which);
 }
 
-constexpr std::string_view kFirstOfLane =
-    "CASE WHEN fifo THEN (SELECT max(due, ?2, held_until) FROM deliveries WHERE lane = ?1 AND fifo "
-    "= 1 "
-    "AND state IN (0, 1) ORDER BY number LIMIT 1) "
-    "ELSE (SELECT max(due, ?2, held_until) FROM deliveries WHERE lane = ?1 AND fifo = 0 AND state "
-    "= 0 "
-    "ORDER BY due, number LIMIT 1) END";
-
 }  // namespace
-
-LaneStatements::LaneStatements(const Database& database)
-    : take(database.prepare(
-          "INSERT INTO lanes (name, width, fifo, host, kept) VALUES (?1, ?2, ?3, ?4, 1) "
-          "ON CONFLICT (name, fifo) DO UPDATE SET width = excluded.width, kept = kept + 1 "
-          "RETURNING lane, next_due, running >= min(\"window\", width)")),
-      refresh(database.prepare(next_due(kFirstOfLane))),
-      // A lane that waits keeps its place.
-      join(database.prepare(next_due("min(ifnull(next_due, 9223372036854775807), " +
-                                     std::string(kFirstOfLane) + ")"))),
-      ready(database.prepare("SELECT lane, fifo, min(\"window\", width) - running FROM lanes "
-                             "WHERE next_due <= ?1 ORDER BY next_due LIMIT ?2")),
-      lend(database.prepare("UPDATE lanes SET running = running + ?2 WHERE lane = ?1")),
-      next(database.prepare("SELECT min(next_due) FROM lanes WHERE next_due IS NOT NULL")),
-      settle(database.prepare(
-          "UPDATE lanes SET running = running - 1, \"window\" = CASE ?2 WHEN 1 THEN "
-          "min(\"window\" + 1, width) WHEN -1 THEN 1 ELSE \"window\" END, "
-          "held_until = max(held_until, ?3) WHERE lane = ?1")),
-      release(database.prepare("UPDATE lanes SET held_until = 0 WHERE host = ?1")),
-      leave(database.prepare("UPDATE lanes SET kept = kept - 1 WHERE lane = ?1")),
-      drop(database.prepare("DELETE FROM lanes WHERE lane = ?1 AND kept <= 0")) {}
 
 DeliveryStatements::DeliveryStatements(const Database& database)
     : begin(database.prepare("BEGIN IMMEDIATE")),
       commit(database.prepare("COMMIT")),
       rollback(database.prepare("ROLLBACK")),
-      write_totals(database.prepare("UPDATE totals SET queued = ?1, running = ?2, delivered = ?3, "
-                                    "dead = ?4, cancelled = ?5, bytes = ?6, disabled = ?7")),
-      by_key(database.prepare(
-          "SELECT id, digest, state FROM deliveries WHERE sender = ?1 AND idempotency_key = ?2")),
+      write_totals(database.prepare("UPDATE totals SET queued = ?1, delivered = ?2, dead = ?3, "
+                                    "cancelled = ?4, bytes = ?5, disabled = ?6")),
+      by_key(database.prepare("SELECT id, digest, state, number FROM deliveries WHERE sender = ?1 "
+                              "AND idempotency_key = ?2")),
       insert(database.prepare(
           "INSERT INTO deliveries (id, webhook_id, lane, fifo, state, due, accepted, sender, rule, "
           "method, destination, host, size, bytes, idempotency_key, digest, finished, "
@@ -65,23 +31,13 @@ DeliveryStatements::DeliveryStatements(const Database& database)
           "?18)")),
       insert_content(
           database.prepare("INSERT INTO contents (number, head, body) VALUES (?1, ?2, ?3)")),
-      due_of_lane(database.prepare(
-          "SELECT number, id, sender, tries, head, body, destination FROM deliveries JOIN contents "
-          "USING (number) WHERE lane = ?1 AND fifo = 0 AND state = 0 AND due <= ?2 "
-          "ORDER BY due, number LIMIT ?3")),
+      due_of_lane(database.prepare(due_of("fifo = 0 AND state = 0 AND (due, number) > (?2, ?3) "
+                                          "ORDER BY due, number"))),
       // The first of all, due or not: nothing overtakes it.
-      head_of_lane(database.prepare(
-          "SELECT number, id, sender, tries, head, body, destination FROM (SELECT * FROM "
-          "deliveries "
-          "WHERE lane = ?1 AND fifo = 1 AND state IN (0, 1) ORDER BY number LIMIT 1) "
-          "JOIN contents USING (number) WHERE state = 0 AND due <= ?2 LIMIT ?3")),
-      lend(database.prepare("UPDATE deliveries SET state = 1 WHERE number = ?1")),
+      head_of_lane(database.prepare(due_of("fifo = 1 AND state = 0 ORDER BY number"))),
       settle(database.prepare(
           "UPDATE deliveries SET state = ?2, due = ?3, finished = ?4, tries = tries + 1, "
-          "attempts = attempts + 1, bytes = bytes + ?5 WHERE number = ?1 AND state = 1 "
-          "RETURNING attempts, host, destination")),
-      give_back(database.prepare("UPDATE deliveries SET state = 0 WHERE number = ?1 AND state = 1 "
-                                 "RETURNING number")),
+          "attempts = attempts + 1, bytes = bytes + ?5 WHERE number = ?1")),
       insert_attempt(
           database.prepare("INSERT INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
                            "?11, ?12, ?13)")) {}
@@ -98,8 +54,8 @@ std::string listed(std::string_view rest) { return std::string(kListed).append(r
 
 PageStatements::PageStatements(const Database& database)
     : totals(database.prepare(
-          "SELECT queued, running, delivered, dead, cancelled, bytes, disabled FROM totals")),
-      oldest(database.prepare("SELECT accepted FROM deliveries WHERE state IN (0, 1) "
+          "SELECT queued, delivered, dead, cancelled, bytes, disabled FROM totals")),
+      oldest(database.prepare("SELECT accepted FROM deliveries WHERE state = 0 "
                               "ORDER BY number LIMIT 1")),
       // A bounded stretch of numbers: a filter that fits nothing does not hold up who waits.
       list(database.prepare(listed("WHERE number < ?1 AND number >= ?2 ORDER BY number DESC"))),
@@ -137,6 +93,7 @@ std::string to_bury_of(std::string_view which) {
 EndpointStatements::EndpointStatements(const Database& database)
     : find(database.prepare(
           "SELECT failing_since, last_failed, failures, disabled FROM endpoints WHERE name = ?1")),
+      any(database.prepare("SELECT EXISTS (SELECT 1 FROM endpoints)")),
       all(database.prepare("SELECT name, host, failing_since, disabled, why FROM endpoints "
                            "ORDER BY disabled IS NULL, name LIMIT ?1")),
       fails(database.prepare(
@@ -150,10 +107,8 @@ EndpointStatements::EndpointStatements(const Database& database)
           database.prepare("INSERT INTO endpoints (name, host, disabled, why) VALUES (?1, ?2, ?3, "
                            "?4) ON CONFLICT (name) DO UPDATE SET disabled = ?3, why = ?4")),
       enable(database.prepare("DELETE FROM endpoints WHERE host = ?1 RETURNING disabled")),
-      lanes(database.prepare("SELECT lane FROM lanes WHERE host = ?1")),
       to_bury(database.prepare(to_bury_of("fifo = 0 AND deliveries.state = 0"))),
-      to_bury_in_order(database.prepare(
-          to_bury_of("fifo = 1 AND deliveries.state IN (0, 1) AND deliveries.state = 0"))),
+      to_bury_in_order(database.prepare(to_bury_of("fifo = 1 AND deliveries.state = 0"))),
       bury(database.prepare("UPDATE deliveries SET state = 3, finished = ?2 WHERE number = ?1")),
       recall(database.prepare("SELECT value FROM notes WHERE name = ?1 AND until > ?2")),
       remember(database.prepare("INSERT INTO notes VALUES (?1, ?2, ?3) ON CONFLICT (name) "

@@ -1,20 +1,16 @@
 #pragma once
 
 #include "proxy/queue/sqlite_database.h"
+#include "proxy/queue/sqlite_lanes.h"
 #include "proxy/queue/store.h"
 
 namespace egret::queue {
 
 // The statements of SqliteStore, prepared once: by what they are about.
-struct LaneStatements {
-  explicit LaneStatements(const Database& database);
-  Statement take, refresh, join, ready, lend, next, settle, release, leave, drop;
-};
 struct DeliveryStatements {
   explicit DeliveryStatements(const Database& database);
   Statement begin, commit, rollback, write_totals;
-  Statement by_key, insert, insert_content, due_of_lane, head_of_lane, lend, settle, give_back;
-  Statement insert_attempt;
+  Statement by_key, insert, insert_content, due_of_lane, head_of_lane, settle, insert_attempt;
 };
 struct PageStatements {
   explicit PageStatements(const Database& database);
@@ -24,7 +20,7 @@ struct PageStatements {
 
 struct EndpointStatements {
   explicit EndpointStatements(const Database& database);
-  Statement find, all, fails, forget, forget_old, disable, enable, lanes, to_bury, to_bury_in_order,
+  Statement find, any, all, fails, forget, forget_old, disable, enable, to_bury, to_bury_in_order,
       bury;
   Statement recall, remember, expire;
 };
@@ -66,18 +62,21 @@ class SqliteStore final : public Store {
                       WallTime now);
   Result<> note_attempt(const std::string& url, const std::string& host, const Settled& settled,
                         WallTime now);
-  Result<> refresh_lanes_of(const std::string& host, WallTime now);
+  Result<> look_again(const std::string& host, bool release);
+  Result<> look_for_endpoints();
   Result<bool> bury(WallTime now);
-  Result<> refresh_interrupted(WallTime now);
-  Result<bool> give_back(const Settled& settled);
-  Result<bool> finish_attempt(const Settled& settled, WallTime now);
+  Result<> finish_attempt(const Lent& lent, const Settled& settled, WallTime now);
   Result<> read_totals();
   void count(State state, int64_t change);
   Result<> make_room(uint64_t bytes, uint64_t most);
-  Result<> refresh(int64_t lane, WallTime now);
-  Result<> join(int64_t lane, WallTime now);
-  Result<int64_t> take_due(Statement& due, int64_t lane, std::vector<Claimed>& all, uint64_t& bytes,
-                           WallTime now);
+  Result<> place_interrupted(WallTime now);
+  Result<> place(Lane& lane);
+  Result<> place_again(Lane& lane);
+  Result<> queue_up(Lane& lane, WallTime due, int64_t number);
+  Result<> take_due(Lane& lane, size_t most, std::vector<Claimed>& all, uint64_t& bytes,
+                    WallTime now);
+  [[nodiscard]] State state_of(int64_t number, int64_t stored) const;
+  [[nodiscard]] Listed read_listed(const Statement& row) const;
   Result<> bury_one(int64_t number, WallTime now);
   Result<int> forget(State state, WallTime before, int most);
   struct Found {
@@ -87,13 +86,14 @@ class SqliteStore final : public Store {
   Result<std::optional<Found>> find(const std::string& id);
 
   Database database_;  // outlives its statements
-  LaneStatements lanes_;
+  Lanes lanes_;
   DeliveryStatements deliveries_;
   PageStatements pages_;
   EndpointStatements endpoints_;
   Stats totals_;  // as the transaction has them
   bool totals_changed_ = false;
-  bool totals_lost_ = false;  // they could not be read after a rollback
+  bool totals_lost_ = false;     // they could not be read after a rollback
+  bool endpoints_known_ = true;  // false: there are none
 };
 
 }  // namespace egret::queue

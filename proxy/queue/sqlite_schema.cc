@@ -12,9 +12,10 @@ constexpr int64_t kApplication = 0x45677274;
 // Each brings a database from one version (PRAGMA user_version) to the next. What has been released
 // is never changed: a change is another one.
 //
-// deliveries is kept slim, so that looking through it is cheap; the content stands beside it. A
-// lane's next_due is when its next delivery may be claimed, null while it has none or its window is
-// full: the one index that the dispatcher asks, whatever is queued.
+// deliveries is kept slim, so that looking through it is cheap; the content stands beside it. What
+// is lent is queued here: its owner knows (sqlite_lanes.h). A lane's next_due is when its next
+// delivery may be claimed, null while it has none or its window is full: the one index that the
+// dispatcher asks, whatever is queued. Its running is not 0 while some of it may be lent.
 constexpr std::array kMigrations = std::to_array<const char*>({R"sql(
 CREATE TABLE lanes (
   lane INTEGER PRIMARY KEY,
@@ -26,13 +27,14 @@ CREATE TABLE lanes (
   running INTEGER NOT NULL DEFAULT 0,
   kept INTEGER NOT NULL DEFAULT 0,
   held_until INTEGER NOT NULL DEFAULT 0,
+  served INTEGER NOT NULL DEFAULT 0,
   next_due INTEGER,
   UNIQUE (name, fifo)
 );
 CREATE INDEX lanes_host ON lanes (host);
 CREATE INDEX lanes_ready ON lanes (next_due) WHERE next_due IS NOT NULL;
 CREATE TABLE deliveries (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  number INTEGER PRIMARY KEY,
   id TEXT NOT NULL UNIQUE,
   webhook_id TEXT NOT NULL,
   lane INTEGER NOT NULL,
@@ -56,9 +58,8 @@ CREATE TABLE deliveries (
 CREATE UNIQUE INDEX deliveries_key ON deliveries (sender, idempotency_key)
   WHERE idempotency_key IS NOT NULL;
 CREATE INDEX deliveries_due ON deliveries (lane, due, number) WHERE state = 0 AND fifo = 0;
-CREATE INDEX deliveries_order ON deliveries (lane, number) WHERE state IN (0, 1) AND fifo = 1;
-CREATE INDEX deliveries_open ON deliveries (number) WHERE state IN (0, 1);
-CREATE INDEX deliveries_running ON deliveries (number) WHERE state = 1;
+CREATE INDEX deliveries_order ON deliveries (lane, number) WHERE state = 0 AND fifo = 1;
+CREATE INDEX deliveries_open ON deliveries (number) WHERE state = 0;
 CREATE INDEX deliveries_finished ON deliveries (state, finished) WHERE finished IS NOT NULL;
 CREATE TABLE contents (
   number INTEGER PRIMARY KEY,
@@ -102,14 +103,13 @@ CREATE INDEX notes_until ON notes (until);
 CREATE TABLE totals (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   queued INTEGER NOT NULL,
-  running INTEGER NOT NULL,
   delivered INTEGER NOT NULL,
   dead INTEGER NOT NULL,
   cancelled INTEGER NOT NULL,
   disabled INTEGER NOT NULL,
   bytes INTEGER NOT NULL
 );
-INSERT INTO totals VALUES (1, 0, 0, 0, 0, 0, 0, 0);
+INSERT INTO totals VALUES (1, 0, 0, 0, 0, 0, 0);
 )sql"});
 
 Unexpected refuse(const std::string& what) {
@@ -151,8 +151,11 @@ Result<> migrate(Database& database, size_t version) {
 }  // namespace
 
 Result<> prepare_schema(Database& database) {
-  // The lock before the log: then the log's index is memory, and no second process gets in.
-  const Result<> locked = database.execute("PRAGMA locking_mode = EXCLUSIVE;");
+  // The lock before the log: then the log's index is memory, and no second process gets in. The
+  // size of pages is that of a new database's only: a commit of many deliveries writes fewer, and
+  // the log is short, so that nobody waits long while it is put back into the database.
+  const Result<> locked =
+      database.execute("PRAGMA page_size = 8192; PRAGMA locking_mode = EXCLUSIVE;");
   if (!locked) return locked;
   // What is not Egret's is left as it is.
   const Result<size_t> version = version_of(database);
@@ -163,7 +166,7 @@ Result<> prepare_schema(Database& database) {
       "PRAGMA temp_store = MEMORY;"
       "PRAGMA cache_size = -32768;"
       "PRAGMA journal_size_limit = 67108864;"
-      "PRAGMA wal_autocheckpoint = 4000;"
+      "PRAGMA wal_autocheckpoint = 500;"
       "BEGIN IMMEDIATE; COMMIT;");
   if (!set) return set;
   return migrate(database, *version);

@@ -8,9 +8,6 @@
 namespace egret::queue {
 namespace {
 
-// How many deliveries of one lane one claim takes: others come before its next ones.
-constexpr int64_t kOfOneLane = 8;
-
 int number_of(State state) { return static_cast<int>(state); }
 
 }  // namespace
@@ -46,42 +43,26 @@ Result<> check_sqlite_store(const std::string& path) {
   return check_schema(*database);
 }
 
-// The last owner has ended while these were running: nobody knows what came of them, so they are
-// sent again.
+// The last owner has ended while some of these lanes' deliveries were running: nobody knows what
+// came of them, so they are sent again. Those lanes stand behind the others: what ends Egret each
+// time it is sent holds nobody up.
 Result<> SqliteStore::recover(WallTime now) {
-  Result<> done = database_.execute("BEGIN IMMEDIATE");
+  Result<> done = begin();
   if (done) done = read_totals();
-  if (!done) return done;
-  const std::string at = std::to_string(Statement::to_ms(now));
-  done = database_.execute(
-      "CREATE TEMP TABLE interrupted AS SELECT DISTINCT lane FROM deliveries WHERE state = 1;"
-      "UPDATE deliveries SET state = 0, due = " +
-      at +
-      " WHERE state = 1;"
-      "UPDATE lanes SET running = 0 WHERE lane IN (SELECT lane FROM interrupted);");
-  if (done) done = refresh_interrupted(now);
-  if (done) done = database_.execute("DROP TABLE interrupted");
-  if (done) {
-    totals_.running = 0;
-    totals_changed_ = true;
-    done = commit();
-  }
+  if (done) done = look_for_endpoints();
+  if (done) done = place_interrupted(now);
+  if (done) done = commit();
   if (!done) rollback();
   return done;
 }
 
-Result<> SqliteStore::refresh_interrupted(WallTime now) {
-  std::vector<int64_t> lanes;
-  Statement rows = database_.prepare("SELECT lane FROM interrupted");
-  while (true) {
-    const Result<bool> row = rows.step();
-    if (!row) return Unexpected(row.error());
-    if (!*row) break;
-    lanes.push_back(rows.number(0));
-  }
-  for (const int64_t lane : lanes) {
-    const Result<> done = refresh(lane, now);
-    if (!done) return done;
+Result<> SqliteStore::place_interrupted(WallTime now) {
+  const Result<std::vector<Lane*>> interrupted = lanes_.interrupted();
+  if (!interrupted) return Unexpected(interrupted.error());
+  for (Lane* lane : *interrupted) {
+    lane->served = now;
+    const Result<> placed = place_again(*lane);
+    if (!placed) return placed;
   }
   return {};
 }
@@ -91,13 +72,12 @@ Result<> SqliteStore::read_totals() {
   const Result<bool> row = read.step();
   if (!row) return Unexpected(row.error());
   totals_ = {.queued = static_cast<uint64_t>(read.number(0)),
-             .running = static_cast<uint64_t>(read.number(1)),
-             .delivered = static_cast<uint64_t>(read.number(2)),
-             .dead = static_cast<uint64_t>(read.number(3)),
-             .cancelled = static_cast<uint64_t>(read.number(4)),
-             .disabled = static_cast<uint64_t>(read.number(6)),
+             .delivered = static_cast<uint64_t>(read.number(1)),
+             .dead = static_cast<uint64_t>(read.number(2)),
+             .cancelled = static_cast<uint64_t>(read.number(3)),
+             .disabled = static_cast<uint64_t>(read.number(5)),
              .evicted = totals_.evicted,
-             .bytes = static_cast<uint64_t>(read.number(5)),
+             .bytes = static_cast<uint64_t>(read.number(4)),
              .oldest = std::nullopt};
   read.reset();
   totals_changed_ = false;
@@ -105,6 +85,7 @@ Result<> SqliteStore::read_totals() {
 }
 
 Result<> SqliteStore::begin() {
+  lanes_.begin();
   Result<> done = deliveries_.begin.bind().run();
   if (done && totals_lost_) {
     done = read_totals();
@@ -114,22 +95,32 @@ Result<> SqliteStore::begin() {
 }
 
 Result<> SqliteStore::commit() {
-  if (totals_changed_) {
-    const Result<> written =
-        deliveries_.write_totals
-            .bind(totals_.queued, totals_.running, totals_.delivered, totals_.dead,
-                  totals_.cancelled, totals_.bytes, totals_.disabled)
-            .run();
-    if (!written) return written;
-    totals_changed_ = false;
+  Result<> done = lanes_.store();
+  if (done && totals_changed_) {
+    done = deliveries_.write_totals
+               .bind(totals_.queued, totals_.delivered, totals_.dead, totals_.cancelled,
+                     totals_.bytes, totals_.disabled)
+               .run();
   }
-  return deliveries_.commit.bind().run();
+  if (done) done = deliveries_.commit.bind().run();
+  if (!done) return done;
+  totals_changed_ = false;
+  lanes_.committed();
+  return {};
 }
 
 // SQLite may have rolled back by itself.
 void SqliteStore::rollback() {
   if (database_.in_transaction()) static_cast<void>(deliveries_.rollback.bind().run());
+  lanes_.rollback();
   totals_lost_ = !read_totals();
+  endpoints_known_ = true;
+}
+
+// What is lent is queued in the tables.
+State SqliteStore::state_of(int64_t number, int64_t stored) const {
+  const auto state = static_cast<State>(stored);
+  return state == State::queued && lanes_.is_lent(number) ? State::running : state;
 }
 
 void SqliteStore::count(State state, int64_t change) {
@@ -150,7 +141,7 @@ Result<std::optional<Accepted>> SqliteStore::known(const NewDelivery& delivery) 
   Accepted accepted{.id = find.text(0),
                     .known = true,
                     .differs = find.text(1) != delivery.digest,
-                    .state = static_cast<State>(find.number(2))};
+                    .state = state_of(find.number(3), find.number(2))};
   find.reset();
   return std::optional(std::move(accepted));
 }
@@ -174,30 +165,23 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
   const State state = *off ? State::dead : State::queued;
   std::optional<WallTime> finished;
   if (*off) finished = delivery.accepted;
-  Statement& lane = lanes_.take.bind(delivery.lane, delivery.fifo ? 1U : delivery.width,
-                                     delivery.fifo ? 1 : 0, delivery.host);
-  const Result<bool> row = lane.step();
-  if (!row) return Unexpected(row.error());
-  const int64_t number = lane.number(0);
-  // One that waits already keeps its place; one whose window is full is looked at when it is not.
-  const bool waits = !lane.is_null(1) && lane.time(1) <= delivery.due;
-  const bool is_full = lane.number(2) != 0;
-  lane.reset();
+  const Result<Lane*> lane = lanes_.take(delivery);
+  if (!lane) return Unexpected(lane.error());
   std::optional<std::string_view> key;
   if (!delivery.idempotency_key.empty()) key = delivery.idempotency_key;
   Result<> stored =
       deliveries_.insert
-          .bind(delivery.id, delivery.webhook_id, number, delivery.fifo ? 1 : 0, delivery.due,
-                delivery.accepted, delivery.sender, delivery.rule, delivery.method,
+          .bind(delivery.id, delivery.webhook_id, (*lane)->number, delivery.fifo ? 1 : 0,
+                delivery.due, delivery.accepted, delivery.sender, delivery.rule, delivery.method,
                 delivery.destination, delivery.host, delivery.body.size(), bytes, key,
                 delivery.digest, number_of(state), finished, delivery.tries)
           .run();
+  const int64_t number = database_.last_row();
   if (stored) {
-    stored =
-        deliveries_.insert_content.bind(database_.last_row(), delivery.head, Blob{delivery.body})
-            .run();
+    stored = deliveries_.insert_content.bind(number, delivery.head, Blob{delivery.body}).run();
   }
-  if (stored && !waits && !is_full) stored = join(number, delivery.accepted);
+  if (stored && state == State::queued) stored = queue_up(**lane, delivery.due, number);
+  if (stored && state != State::queued) stored = place(**lane);  // it may have become narrower
   if (!stored) return Unexpected(stored.error());
   count(state, 1);
   totals_.bytes += bytes;
@@ -217,147 +201,149 @@ Result<> SqliteStore::make_room(uint64_t bytes, uint64_t most) {
                                             " bytes (queue.max_size).");
 }
 
-// When the lane's next delivery may be claimed: `now` at the earliest, so that a lane that was
-// served stands behind those that wait.
-Result<> SqliteStore::refresh(int64_t lane, WallTime now) {
-  return lanes_.refresh.bind(lane, now).run();
+// When the lane's next delivery may be claimed.
+Result<> SqliteStore::place(Lane& lane) {
+  lanes_.change(lane);
+  lane.next_due.reset();
+  if (lane.is_full()) return {};
+  const Result<> looked = lanes_.look(lane);
+  if (!looked || !lane.first) return looked;
+  const Result<bool> off = totals_.disabled > 0 ? is_disabled(lane.host) : false;
+  if (!off) return Unexpected(off.error());
+  if (!*off) lane.next_due = std::max({*lane.first, lane.held_until, lane.served});
+  return {};
 }
 
-// The same when one more waits: a lane that waits already keeps its place, however often it is
-// given more.
-Result<> SqliteStore::join(int64_t lane, WallTime now) { return lanes_.join.bind(lane, now).run(); }
+// The same when what was its first may be gone.
+Result<> SqliteStore::place_again(Lane& lane) {
+  lanes_.change(lane);
+  lane.first_known = false;
+  return place(lane);
+}
 
-// Lends what `due` finds; how many. What goes to a URL that is switched off becomes dead instead.
-Result<int64_t> SqliteStore::take_due(Statement& due, int64_t lane, std::vector<Claimed>& all,
-                                      uint64_t& bytes, WallTime now) {
-  int64_t taken = 0;
+// One more of the lane, or one again.
+Result<> SqliteStore::queue_up(Lane& lane, WallTime due, int64_t number) {
+  lanes_.change(lane);
+  lane.add(due, number);
+  return place(lane);
+}
+
+// Lends what is due. What goes to a URL that is switched off becomes dead instead.
+Result<> SqliteStore::take_due(Lane& lane, size_t most, std::vector<Claimed>& all, uint64_t& bytes,
+                               WallTime now) {
+  lanes_.change(lane);
   std::vector<int64_t> unwanted;
-  while (bytes > 0) {
-    const Result<bool> row = due.step();
+  Statement& rows =
+      lane.fifo ? deliveries_.head_of_lane.bind(lane.number)
+                : deliveries_.due_of_lane.bind(lane.number, lane.seen_due, lane.seen_number);
+  size_t taken = 0;
+  lane.first_known = true;
+  while (true) {
+    const Result<bool> row = rows.step();
     if (!row) return Unexpected(row.error());
+    lane.first.reset();
     if (!*row) break;
-    const Result<bool> off = totals_.disabled > 0 ? is_disabled(due.text(6)) : false;
+    const int64_t number = rows.number(0);
+    if (lanes_.is_lent(number)) continue;
+    const WallTime due = rows.time(5);
+    lane.first = due;
+    if (due > now || bytes == 0 || taken + unwanted.size() == most) break;
+    const std::string url = rows.text(7);
+    const Result<bool> off = totals_.disabled > 0 ? is_disabled(url) : false;
     if (!off) return Unexpected(off.error());
     if (*off) {
-      unwanted.push_back(due.number(0));
+      unwanted.push_back(number);
       continue;
     }
-    all.push_back({.number = due.number(0),
-                   .lane = lane,
-                   .id = due.text(1),
-                   .sender = due.text(2),
-                   .tries = static_cast<uint32_t>(due.number(3)),
-                   .head = due.text(4),
-                   .body = due.text(5)});
+    all.push_back({.number = number,
+                   .lane = lane.number,
+                   .id = rows.text(1),
+                   .sender = rows.text(2),
+                   .tries = static_cast<uint32_t>(rows.number(3)),
+                   .head = rows.text(8),
+                   .body = rows.text(9)});
     bytes -= std::min<uint64_t>(bytes, all.back().head.size() + all.back().body.size());
+    lanes_.lend(number, {lane.number, due, rows.number(4), rows.text(6), url});
+    lane.seen_due = Statement::to_ms(due);
+    lane.seen_number = number;
     ++taken;
   }
-  due.reset();
-  for (size_t i = all.size() - static_cast<size_t>(taken); i < all.size(); ++i) {
-    const Result<> lent = deliveries_.lend.bind(all[i].number).run();
-    if (!lent) return Unexpected(lent.error());
-  }
+  rows.reset();
+  if (lane.fifo) lane.first_known = false;
+  lane.running += static_cast<uint32_t>(taken);
+  lane.served = now;
   for (const int64_t number : unwanted) {
     const Result<> buried = bury_one(number, now);
-    if (!buried) return Unexpected(buried.error());
+    if (!buried) return buried;
   }
-  return taken;
+  return place(lane);
 }
 
 Result<std::vector<Claimed>> SqliteStore::claim(size_t most, uint64_t most_bytes, WallTime now) {
-  struct Ready {
-    int64_t lane;
-    bool fifo;
-    int64_t room;
-  };
-  std::vector<Ready> lanes;
-  Statement& ready = lanes_.ready.bind(now, most);
-  while (true) {
-    const Result<bool> row = ready.step();
-    if (!row) return Unexpected(row.error());
-    if (!*row) break;
-    lanes.push_back({ready.number(0), ready.number(1) != 0, ready.number(2)});
-  }
+  const Result<std::vector<Lane*>> ready = lanes_.ready(now, most);
+  if (!ready) return Unexpected(ready.error());
   std::vector<Claimed> all;
-  for (const Ready& each : lanes) {
+  for (Lane* lane : *ready) {
     if (all.size() >= most || most_bytes == 0) break;
-    const int64_t left = static_cast<int64_t>(most - all.size());
-    const int64_t take = each.fifo ? 1 : std::min({each.room, left, kOfOneLane});
-    Statement& due = each.fifo ? deliveries_.head_of_lane : deliveries_.due_of_lane;
-    const Result<int64_t> taken =
-        take_due(due.bind(each.lane, now, take), each.lane, all, most_bytes, now);
+    const size_t room = std::min(lane->window, lane->width) - lane->running;
+    const size_t take = std::min({room, most - all.size(), of_one_lane(most, ready->size())});
+    const Result<> taken = take_due(*lane, take, all, most_bytes, now);
     if (!taken) return Unexpected(taken.error());
-    Result<> counted = lanes_.lend.bind(each.lane, *taken).run();
-    if (counted) counted = refresh(each.lane, now);
-    if (!counted) return Unexpected(counted.error());
-    totals_.running += static_cast<uint64_t>(*taken);
-    totals_changed_ = true;
   }
   return all;
 }
 
-Result<std::optional<WallTime>> SqliteStore::next_due() {
-  Statement& next = lanes_.next.bind();
-  const Result<bool> row = next.step();
-  if (!row) return Unexpected(row.error());
-  std::optional<WallTime> due;
-  if (*row && !next.is_null(0)) due = next.time(0);
-  next.reset();
-  return due;
-}
+Result<std::optional<WallTime>> SqliteStore::next_due() { return lanes_.next_due(); }
 
 Result<> SqliteStore::settle(const Settled& settled, WallTime now) {
-  const Result<bool> lent = settled.attempt ? finish_attempt(settled, now) : give_back(settled);
-  if (!lent) return Unexpected(lent.error());
-  if (!*lent) return {};  // it is not lent (any more): settled already
-  // A lane that works takes more at once; one that does not, one at a time.
-  const int widen = !settled.attempt ? 0 : settled.well ? 1 : -1;
-  const WallTime until = settled.hold ? *settled.hold : settled.attempt ? WallTime() : settled.due;
-  Result<> done = lanes_.settle.bind(settled.lane, widen, until).run();
-  if (done) done = refresh(settled.lane, now);
-  if (!done) return done;
-  --totals_.running;
-  totals_changed_ = true;
-  return {};
+  const std::optional<Lent> lent = lanes_.take_back(settled.number);
+  if (!lent) return {};  // it is not lent (any more): settled already
+  const Result<Lane*> found = lanes_.find(lent->lane);
+  if (!found) return Unexpected(found.error());
+  Lane& lane = **found;
+  lanes_.change(lane);
+  --lane.running;
+  WallTime hold = settled.hold.value_or(WallTime());
+  if (settled.attempt) {
+    const Result<> done = finish_attempt(*lent, settled, now);
+    if (!done) return done;
+    // A lane that works takes more at once; one that does not, one at a time.
+    lane.window = settled.well ? std::min(lane.window + 1, lane.width) : 1;
+  } else if (!settled.hold) {
+    hold = settled.due;
+  }
+  lane.held_until = std::max(lane.held_until, Statement::from_ms(Statement::to_ms(hold)));
+  if (!settled.attempt) return queue_up(lane, lent->due, settled.number);
+  if (settled.state == State::queued) return queue_up(lane, settled.due, settled.number);
+  return lane.fifo ? place_again(lane) : place(lane);
 }
 
-// False: it is not lent (any more).
-Result<bool> SqliteStore::give_back(const Settled& settled) {
-  Statement& move = deliveries_.give_back.bind(settled.number);
-  Result<bool> row = move.step();
-  move.reset();
-  return row;
-}
-
-// False: it is not lent (any more).
-Result<bool> SqliteStore::finish_attempt(const Settled& settled, WallTime now) {
+Result<> SqliteStore::finish_attempt(const Lent& lent, const Settled& settled, WallTime now) {
   const Attempt& attempt = *settled.attempt;
   const bool over = settled.state != State::queued;
   std::optional<WallTime> finished;
   if (over) finished = now;
   const size_t bytes = attempt.detail.size() + attempt.answer.size();
-  Statement& move = deliveries_.settle.bind(settled.number, number_of(settled.state), settled.due,
-                                            finished, bytes);
-  const Result<bool> row = move.step();
-  if (!row || !*row) return row;
-  const int64_t attempts = move.number(0);
-  const std::string host = move.text(1);
-  const std::string url = move.text(2);
-  move.reset();
-  Result<> noted =
-      deliveries_.insert_attempt
-          .bind(settled.number, attempts, attempt.began, attempt.resolve_ms, attempt.connect_ms,
-                attempt.tls_ms, attempt.wait_ms, attempt.total_ms, attempt.status, attempt.reason,
-                attempt.detail, attempt.address, Blob{attempt.answer})
-          .run();
-  if (noted) noted = note_attempt(url, host, settled, now);
-  if (!noted) return Unexpected(noted.error());
+  Result<> done = deliveries_.settle
+                      .bind(settled.number, number_of(settled.state), settled.due, finished, bytes)
+                      .run();
+  if (done) {
+    done = deliveries_.insert_attempt
+               .bind(settled.number, lent.attempts + 1, attempt.began, attempt.resolve_ms,
+                     attempt.connect_ms, attempt.tls_ms, attempt.wait_ms, attempt.total_ms,
+                     attempt.status, attempt.reason, attempt.detail, attempt.address,
+                     Blob{attempt.answer})
+               .run();
+  }
+  if (done) done = note_attempt(lent.destination, lent.host, settled, now);
+  if (!done) return done;
   totals_.bytes += bytes;
+  totals_changed_ = true;
   if (over) {
     count(State::queued, -1);
     count(settled.state, 1);
   }
-  return true;
+  return {};
 }
 
 }  // namespace egret::queue

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,6 +22,12 @@ struct Bounds {
   Duration dead = std::chrono::hours(24 * 30);  // a dead one
   bool operator==(const Bounds&) const = default;
 };
+
+// How many deliveries of one lane a claim of `most` takes when so many lanes are ready: where
+// others wait, theirs come before its next ones.
+constexpr size_t of_one_lane(size_t most, size_t ready) {
+  return std::max<size_t>(8, ready == 0 ? 0 : most / ready);
+}
 
 // Store keeps deliveries on stable storage: the one door to whatever does the keeping. One thread,
 // the queue's.
@@ -91,7 +98,8 @@ class Store {
 
 // An SQLite database at `path`, made when there is none; another process that has it open is an
 // error, and so is a database of a later version of Egret or one that is none of Egret's.
-//   Deliveries that were running when the last owner ended are queued again, due at `now`.
+//   Deliveries that were running when the last owner ended are queued again, as they were; their
+//   lanes stand behind those that wait, as if served at `now`.
 //   Only its owner may read the file: it holds what senders sent.
 Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& path, WallTime now);
 

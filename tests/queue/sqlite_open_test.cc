@@ -78,11 +78,29 @@ TEST_F(SqliteStoreReopened, QueuesAgainWhatWasRunning) {
   EXPECT_EQ(store_->stats()->running, 0U);
   EXPECT_EQ(store_->next_due().value(), now());
   EXPECT_EQ(show("dlv_1").delivery.state, State::queued);
-  EXPECT_EQ(show("dlv_1").delivery.due, now());
-  // Those that waited are due before.
-  EXPECT_EQ(claim_ids(), (Ids{"dlv_3", "dlv_4", "fifo_1"}));
+  EXPECT_EQ(show("dlv_1").delivery.due, now() - 1min);
+  keep("other", "a lane of another");
+  EXPECT_EQ(claim_ids(), (Ids{"dlv_1", "dlv_2", "fifo_1", "other"}));
   store_.reset();
   expect_sound(path_);
+}
+
+TEST_F(SqliteStoreReopened, ALaneThatWaitsForItsScheduleTakesWhatIsDueBefore) {
+  keep("later");
+  settle(claim().at(0), State::queued, now() + 1h);
+  clock_.advance(1min);
+  reopen();
+  keep("now");
+  EXPECT_EQ(claim_ids(), Ids{"now"});
+}
+
+TEST_F(SqliteStoreReopened, LanesKeepTheirTurns) {
+  for (const char* id : {"a1", "a2"}) keep(id, "a");
+  keep("b1", "b");
+  clock_.advance(1s);
+  for (const Claimed& each : claim(1)) settle(each, State::delivered);
+  reopen();
+  EXPECT_EQ(claim_ids(1), Ids{"b1"});
 }
 
 TEST_F(SqliteStoreReopened, IsItsOwnersAloneWhoeverMadeTheFile) {

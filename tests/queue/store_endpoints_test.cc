@@ -39,8 +39,8 @@ class StoreEndpoints : public testing::TestWithParam<Kind> {
                                .due = now()};
     return in([&] { return store_->accept(delivery, Bounds()); });
   }
-  std::vector<Claimed> claim() {
-    return in([&] { return store_->claim(100, UINT64_MAX, now()); });
+  std::vector<Claimed> claim(size_t most = 100) {
+    return in([&] { return store_->claim(most, UINT64_MAX, now()); });
   }
   void settle(const Claimed& claimed, bool well, std::string why = {}, bool blame = true) {
     in([&] {
@@ -176,6 +176,39 @@ TEST_P(StoreEndpoints, TheOperatorSwitchesOffAndOn) {
   EXPECT_FALSE(in([&] { return store_->enable("a.example", now()); }));
   EXPECT_EQ(claim().size(), 1U) << "what was not dead yet goes on";
   EXPECT_TRUE(endpoints().empty());
+}
+
+TEST_P(StoreEndpoints, WhatIsUnderWayWhenItsHostIsSwitchedOffIsSettledAsItGoes) {
+  for (const char* id : {"1", "2"}) accept(id);
+  const std::vector<Claimed> lent = claim();
+  ASSERT_EQ(lent.size(), 1U);
+  EXPECT_TRUE(in([&] { return store_->disable("a.example", "by the operator", now()); }));
+  EXPECT_FALSE(sweep()) << "there is no more to do";
+  EXPECT_EQ(state_of("1"), State::running);
+  EXPECT_EQ(state_of("2"), State::dead);
+  settle(lent[0], true);
+  EXPECT_EQ(state_of("1"), State::delivered);
+  EXPECT_EQ(store_->stats()->queued, 0U);
+}
+
+// One that is dead at once is none of the lane's that run, but it tells how wide the lane is now.
+TEST_P(StoreEndpoints, ADeadOneThatMakesItsLaneNarrowerLendsNothing) {
+  accept("gone", "a.example", false, "/gone");
+  settle(claim().at(0), false, "it answers 410 Gone");
+  EXPECT_TRUE(claim().empty());
+  NewDelivery made = new_delivery("", now());
+  made.width = 8;
+  for (int i = 0; i < 20; ++i) {
+    made.id = std::to_string(i);
+    EXPECT_EQ(in([&] { return store_->accept(made, Bounds()); }).state, State::queued);
+  }
+  for (int i = 0; i < 4; ++i) settle(claim(1).at(0), true);
+  EXPECT_EQ(claim(3).size(), 3U);
+  made.id = "narrow";
+  made.width = 2;
+  made.destination = "https://a.example:443/gone";
+  EXPECT_EQ(in([&] { return store_->accept(made, Bounds()); }).state, State::dead);
+  EXPECT_TRUE(claim().empty());
 }
 
 TEST_P(StoreEndpoints, AHostThatIsOffStaysSoAfterACrash) {

@@ -96,22 +96,92 @@ TEST_P(StoreClaim, ALaneThatIsNotDueHoldsUpNoOther) {
   EXPECT_EQ(claim_ids(1), Ids{"now"});
 }
 
-TEST_P(StoreClaim, TakesAFewOfALaneAtOnce) {
+TEST_P(StoreClaim, TakesAFewOfALaneAtOnceWhileOthersWait) {
+  for (const bool others : {true, false}) {
+    const std::string name = others ? "one of many" : "alone";
+    NewDelivery made = new_delivery("", now(), name);
+    made.width = 100;
+    for (int i = 0; i < 100; ++i) {
+      made.id = name + std::to_string(i);
+      accept(made).value();
+    }
+    for (int i = 0; others && i < 20; ++i) keep("other" + std::to_string(i), std::to_string(i));
+    // Each success widens the window.
+    size_t most = 0;
+    for (int i = 0; i < 60; ++i) {
+      std::vector<Claimed> lent = claim(100);
+      size_t of_it = 0;
+      for (const Claimed& each : lent) {
+        of_it += each.id.starts_with(name) ? 1 : 0;
+        // The others wait for ever.
+        if (each.id.starts_with(name)) {
+          settle(each, State::delivered);
+        } else {
+          settle({.number = each.number, .lane = each.lane, .fence = each.fence, .due = now()});
+        }
+      }
+      most = std::max(most, of_it);
+    }
+    EXPECT_EQ(others, most == 8U) << most;
+    EXPECT_EQ(store_->stats()->delivered, others ? 100U : 200U);
+    for (int i = 0; others && i < 20; ++i) {
+      EXPECT_TRUE(within([&] { return store_->cancel("other" + std::to_string(i), now()); }));
+    }
+  }
+}
+
+// What is lent is queued as before in a transaction that is undone, and lent as before.
+TEST_P(StoreClaim, ARollbackUndoesLoansAndSettlements) {
+  for (int i = 0; i < 4; ++i) keep("dlv_" + std::to_string(i), std::to_string(i));
+  const Claimed lent = claim(1).at(0);
+  EXPECT_EQ(lent.id, "dlv_0");
+  EXPECT_TRUE(store_->begin());
+  EXPECT_TRUE(store_->settle({.number = lent.number,
+                              .lane = lent.lane,
+                              .fence = lent.fence,
+                              .state = State::delivered,
+                              .attempt = Attempt{.began = now(), .status = 204},
+                              .well = true},
+                             now()));
+  EXPECT_EQ(store_->claim(2, 1U << 30, now())->size(), 2U);
+  store_->rollback();
+  EXPECT_EQ(show("dlv_0").delivery.state, State::running);
+  EXPECT_EQ(show("dlv_1").delivery.state, State::queued);
+  EXPECT_EQ(claim_ids(), (Ids{"dlv_1", "dlv_2", "dlv_3"}));
+  settle(lent, State::delivered);
+  EXPECT_EQ(show("dlv_0").delivery.state, State::delivered);
+  EXPECT_EQ(show("dlv_0").attempts.size(), 1U);
+  close_soundly();
+}
+
+// Due times of one lane come in any order: from a clock that is set back, from schedules.
+TEST_P(StoreClaim, FindsWhatIsDueBeforeWhatWasLentAlready) {
+  const Settled back{.number = 0, .lane = 0, .state = State::queued};
   NewDelivery made = new_delivery("", now());
-  made.width = 100;
-  for (int i = 0; i < 100; ++i) {
-    made.id = "dlv_" + std::to_string(i);
+  made.width = 8;
+  for (const char* id : {"a", "b", "c", "d"}) {
+    made.id = id;
+    made.due += 1s;
     accept(made).value();
   }
-  // Each success widens the window.
-  size_t most = 0;
-  for (int i = 0; i < 60; ++i) {
-    const std::vector<Claimed> claimed = claim();
-    most = std::max(most, claimed.size());
-    for (const Claimed& each : claimed) settle(each, State::delivered);
+  clock_.advance(10s);
+  for (int i = 0; i < 3; ++i) {
+    for (const Claimed& each : claim(1)) settle(each, State::delivered);
   }
-  EXPECT_EQ(most, 8U);
-  EXPECT_EQ(store_->stats()->delivered, 100U);
+  made.id = "early";
+  made.due = now() - 9s - 500ms;  // between a and b
+  accept(made).value();
+  const std::vector<Claimed> early = claim(1);
+  ASSERT_EQ(early.size(), 1U);
+  EXPECT_EQ(early[0].id, "early");
+  Settled given = back;
+  given.number = early[0].number;
+  given.lane = early[0].lane;
+  given.fence = early[0].fence;
+  given.due = now();
+  settle(given);
+  EXPECT_EQ(claim_ids(1), Ids{"early"}) << "given back, it stands where it stood";
+  EXPECT_EQ(claim_ids(), Ids{"d"});
 }
 
 TEST_P(StoreClaim, TheWindowOfALaneGrowsWithEachSuccessAndClosesOnAFailure) {
