@@ -180,20 +180,26 @@ def fill(bench, count, targets, senders=512):
 
 
 def drain(bench, options):
-    """Filled while its destination hangs; then the destination answers, and the queue is emptied."""
-    for _ in range(options.rounds):
-        with bench.egret():
-            with hanging():
-                filled = [bench.load(PROXY, 512, options.seconds, [f"127.0.0.1:{HANGING}"]) for _ in range(2)]
-        with bench.process([bench.run / "origin", HANGING, "any"], HANGING), bench.egret() as pid:
-            began, start = time.monotonic(), queued()
-            while queued() > start * 0.02:
-                time.sleep(0.1)
-            rate = (start - queued()) / (time.monotonic() - began)
-            cpu = cpu_of(pid) / (start - queued())
-        bench.forget()
-        accepted = statistics.mean(each["rate"] for each in filled)
-        print(f"drain: {rate:,.0f}/s ({cpu:.0f} µs of CPU each) beside {accepted:,.0f}/s accepted: {rate / accepted:.2f} x", flush=True)
+    """Filled while its destinations hang; then they answer, and the queue is emptied. One, and 64 of them."""
+    for hosts in (1, 64):
+        targets = [f"127.1.0.{host + 1}:{HANGING}" for host in range(hosts)]
+        ratios = []
+        for _ in range(options.rounds):
+            with bench.egret():
+                with hanging():
+                    filled = [bench.load(PROXY, 512, options.seconds, targets) for _ in range(2)]
+            with bench.process([bench.run / "origin", HANGING, "any"], HANGING), bench.egret() as pid:
+                began, start = time.monotonic(), queued()
+                while queued() > start * 0.02:
+                    time.sleep(0.1)
+                rate = (start - queued()) / (time.monotonic() - began)
+                cpu = cpu_of(pid) / (start - queued())
+            bench.forget()
+            accepted = statistics.mean(each["rate"] for each in filled)
+            ratios.append(rate / accepted)
+            print(f"drain, {hosts} destinations: {rate:,.0f}/s ({cpu:.0f} µs of CPU each) beside {accepted:,.0f}/s accepted: "
+                  f"{ratios[-1]:.2f} x", flush=True)
+        print(f"drain, {hosts} destinations: {statistics.median(ratios):.2f} x", flush=True)
 
 
 # ---- deep queues ----------------------------------------------------------------------------------

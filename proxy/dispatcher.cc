@@ -15,7 +15,8 @@ namespace egret::proxy {
 namespace {
 
 // Deliveries that one claim asks for.
-constexpr size_t kAClaim = 64;
+constexpr size_t kAClaim = 128;
+constexpr size_t kMostSettled = Dispatcher::kMostAtOnce + kAClaim;
 // A kept head is the sender's, and what Egret has written into it.
 constexpr size_t kHeadRoom = 16 * 1024;
 
@@ -59,10 +60,14 @@ Dispatcher::Dispatcher(Services& services, queue::Client& client,
           wakeup->event.set();
         });
       });
+  outbox_.reserve(kMostSettled);
   running_.spawn(run());
 }
 
-Dispatcher::~Dispatcher() { client_.queue().remove_waker(waker_); }
+Dispatcher::~Dispatcher() {
+  client_.queue().remove_waker(waker_);
+  client_.leave(std::move(outbox_));
+}
 
 void Dispatcher::drain() {
   draining_ = true;
@@ -77,11 +82,12 @@ Deadline Dispatcher::next_look() const {
 }
 
 async::Task<void> Dispatcher::run() {
-  while (!draining_ || !lent_.empty()) {
+  while (!draining_ || !lent_.empty() || !at_rest()) {
     std::exception_ptr bug;
     try {
+      while (carried_) attempts_.spawn(settle_again());
       while (!lent_.empty()) attempts_.spawn(deliver());
-      co_await borrow();
+      co_await turn_over();
     } catch (...) {
       bug = std::current_exception();
     }
@@ -93,25 +99,52 @@ async::Task<void> Dispatcher::run() {
   }
 }
 
-// Waits until something is due and there is room for it.
-async::Task<void> Dispatcher::borrow() {
-  if (draining_) co_return;
-  const bool room = under_way_ < kMostAtOnce && bytes_ < kMostBytes;
-  const Deadline look = room ? next_look() : kNever;
-  co_await wakeup_->event.wait(look);
+bool Dispatcher::has_room() const {
+  return !draining_ && under_way_ < kMostAtOnce && bytes_ < kMostBytes;
+}
+
+// Waits until something has come to its end, or is due and there is room for it; then takes the one
+// to the queue and brings the other, in one trip.
+async::Task<void> Dispatcher::turn_over() {
+  if (outbox_.empty()) {
+    const Deadline look = has_room() ? next_look() : kNever;
+    co_await wakeup_->event.wait(look);
+  } else {
+    co_await gather();
+  }
   wakeup_->event.clear();
   const bool due = wakeup_->due && *wakeup_->due <= services_.clock.wall();
-  if (draining_ || !due || under_way_ >= kMostAtOnce || bytes_ >= kMostBytes) co_return;
-  wakeup_->due.reset();  // the queue tells the next one with what it gives
-  const size_t most = std::min(kAClaim, kMostAtOnce - under_way_);
-  const uint64_t most_bytes = kMostBytes - bytes_;
-  Result<std::vector<queue::Claimed>> claimed = co_await client_.claim(most, most_bytes);
-  if (!claimed) {
+  // What is settled makes room in its lane: there may be more of it.
+  const bool claim = has_room() && (due || !outbox_.empty());
+  if (!claim && outbox_.empty()) co_return;
+  const size_t most = claim ? std::min(kAClaim, kMostAtOnce - under_way_) : 0;
+  const uint64_t most_bytes = claim ? kMostBytes - bytes_ : 0;
+  std::vector<queue::Settled> next;
+  next.reserve(kMostSettled);
+  carried_again_ = 0;
+  carried_ =
+      std::make_shared<const std::vector<queue::Settled>>(std::exchange(outbox_, std::move(next)));
+  if (claim) wakeup_->due.reset();  // the queue tells the next one with what it gives
+  const TimePoint began = async::Scheduler::current().now();
+  queue::TurnedOver turned = co_await client_.turn_over(carried_, most, most_bytes);
+  trip_took_ = async::Scheduler::current().now() - began;
+  if (turned.settled) carried_.reset();
+  if (turned.claimed) {
+    lent_ = std::move(*turned.claimed);
+    std::ranges::reverse(lent_);
+  } else {
     wakeup_->due = services_.clock.wall() + kPause;
-    co_return;
   }
-  lent_ = std::move(*claimed);
-  std::ranges::reverse(lent_);
+}
+
+// What was begun together tends to end together: a trip is for all of it, not for the first.
+async::Task<void> Dispatcher::gather() {
+  const TimePoint now = async::Scheduler::current().now();
+  const Deadline until = deadline_after(now, std::min(kMostGathered, trip_took_ / 4));
+  while (outbox_.size() < under_way_ && async::Scheduler::current().now() < until) {
+    wakeup_->event.clear();
+    co_await wakeup_->event.wait(until);
+  }
 }
 
 // A place among what is under way, and in its sender's share.
@@ -178,7 +211,8 @@ async::Task<void> Dispatcher::deliver() {
     settle_bug(tries, settled);
     if (on_bug_) on_bug_(bug);
   }
-  co_await settle(std::move(settled));
+  outbox_.push_back(std::move(settled));
+  wakeup_->event.set();
 }
 
 // `settled` as it is: there was no room to try, and it is given back.
@@ -270,9 +304,15 @@ void Dispatcher::settle_bug(uint32_t tries, queue::Settled& settled) {
   settled.attempt->reason = name(Reason::internal_error);
 }
 
-// Until the store has taken it: what came of an attempt is not forgotten.
-async::Task<void> Dispatcher::settle(queue::Settled settled) {
+// One of those that the store has not taken together, by itself, until it has taken it: what came
+// of an attempt is not forgotten, and one that cannot be kept holds up no other.
+async::Task<void> Dispatcher::settle_again() {
+  const std::shared_ptr<const std::vector<queue::Settled>> carried = carried_;
+  const queue::Settled& settled = (*carried)[carried_again_++];
+  if (carried_again_ == carried->size()) carried_.reset();
   while (true) {
+    const Deadline again = deadline_after(async::Scheduler::current().now(), kPause);
+    co_await async::sleep_until(again);
     std::exception_ptr bug;
     try {
       queue::Settled once = settled;
@@ -282,8 +322,6 @@ async::Task<void> Dispatcher::settle(queue::Settled settled) {
       bug = std::current_exception();
     }
     if (bug && on_bug_) on_bug_(bug);
-    const Deadline again = deadline_after(async::Scheduler::current().now(), kPause);
-    co_await async::sleep_until(again);
   }
 }
 

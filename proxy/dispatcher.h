@@ -16,7 +16,8 @@ namespace egret::proxy {
 // the same exchange that serves a waiting sender, and tells the queue what came of it. One a
 // worker.
 //   Owner: the worker, whose services it uses. One thread.
-//   Cancel: destroying it; what was under way is sent again when the queue is opened next.
+//   Cancel: destroying it; what has come to its end is settled all the same, what was under way is
+//   sent again when the queue is opened next.
 class Dispatcher {
  public:
   // Attempts under way at once, and the bytes of content that they hold.
@@ -24,6 +25,9 @@ class Dispatcher {
   static constexpr uint64_t kMostBytes = uint64_t{32} << 20;
   // A store that fails, or an Egret without room, is asked again after this.
   static constexpr Duration kPause = std::chrono::seconds(1);
+  // Longest wait for others to be settled together; a quarter of what the last trip to the queue
+  // took at most.
+  static constexpr Duration kMostGathered = std::chrono::milliseconds(1);
   // Once less than a quarter of the places, or of the bytes, is free, a sender that has half of
   // them gets no more: its lane waits for this.
   static constexpr Duration kOverShare = std::chrono::seconds(5);
@@ -38,7 +42,9 @@ class Dispatcher {
 
   // Borrows nothing more; attempts under way go on.
   void drain();
-  [[nodiscard]] bool at_rest() const { return attempts_.size() == 0; }
+  [[nodiscard]] bool at_rest() const {
+    return attempts_.size() == 0 && outbox_.empty() && carried_ == nullptr;
+  }
 
  private:
   struct Wakeup;
@@ -49,13 +55,15 @@ class Dispatcher {
   };
   struct Place;
   async::Task<void> run();
-  async::Task<void> borrow();
+  async::Task<void> turn_over();
+  async::Task<void> gather();
+  [[nodiscard]] bool has_room() const;
   async::Task<void> deliver();
   async::Task<void> attempt(queue::Claimed claimed, queue::Settled& settled);
   [[nodiscard]] bool over_share(const std::string& sender, uint64_t bytes) const;
   void judge(const queue::Claimed& claimed, const KeptRequest& kept, queue::Settled& settled);
   void settle_bug(uint32_t tries, queue::Settled& settled);
-  async::Task<void> settle(queue::Settled settled);
+  async::Task<void> settle_again();
   [[nodiscard]] Deadline next_look() const;
 
   Services& services_;
@@ -67,6 +75,12 @@ class Dispatcher {
   uint64_t bytes_ = 0;  // of content under way
   std::map<std::string, Share, std::less<>> shares_;
   std::vector<queue::Claimed> lent_;  // not begun yet; the next one last
+  // Of what has come to its end; it never grows beyond what was reserved.
+  std::vector<queue::Settled> outbox_;
+  // What was taken to the queue last; there again when the queue did not take it.
+  std::shared_ptr<const std::vector<queue::Settled>> carried_;
+  size_t carried_again_ = 0;  // so many of them go by themselves
+  Duration trip_took_{};
   bool draining_ = false;
   const async::TaskSet::OnBug on_bug_;
   async::TaskSet attempts_;

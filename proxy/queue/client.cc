@@ -31,13 +31,16 @@ async::Task<Result<T>> Client::ask(std::function<Result<T>(Store&)> work, Queue:
 }
 
 async::Task<Result<Accepted>> Client::accept(NewDelivery delivery) {
-  auto pending = std::make_shared<Pending<Accepted>>();
-  queue_.submit(std::move(delivery), [pending, mailbox = mailbox_](Result<Accepted> accepted) {
-    pending->value = std::move(accepted);
-    mailbox->post([pending] { pending->came.set(); });
+  struct Keeping : Queue::Acceptance {
+    async::Event came;
+  };
+  auto keeping = std::make_shared<Keeping>();
+  keeping->delivery = std::move(delivery);
+  queue_.submit(keeping, [keeping, mailbox = mailbox_](const Result<>& /*said there*/) {
+    mailbox->post([keeping] { keeping->came.set(); });
   });
-  co_await pending->came.wait(kNever);
-  co_return std::move(pending->value);
+  co_await keeping->came.wait(kNever);
+  co_return std::move(keeping->accepted);
 }
 
 async::Task<Result<std::optional<Accepted>>> Client::known(NewDelivery delivery) {
@@ -46,18 +49,66 @@ async::Task<Result<std::optional<Accepted>>> Client::known(NewDelivery delivery)
   return ask<std::optional<Accepted>>(std::move(work));
 }
 
-async::Task<Result<std::vector<Claimed>>> Client::claim(size_t most, uint64_t most_bytes) {
-  std::function<Result<std::vector<Claimed>>(Store&)> work = [&queue = queue_, most,
-                                                              most_bytes](Store& store) {
-    return store.claim(most, most_bytes, queue.now());
-  };
-  return ask<std::vector<Claimed>>(std::move(work), Queue::Turn::last);
-}
-
 async::Task<Result<>> Client::settle(Settled settled) {
   std::function<Result<>(Store&)> work = [&queue = queue_, settled = std::move(settled)](
                                              Store& store) { return queue.settle(store, settled); };
   return ask<Unit>(std::move(work));
+}
+
+Queue::Work Client::settling(std::shared_ptr<const std::vector<Settled>> settled) {
+  return [&queue = queue_, settled = std::move(settled)](Store& store) -> Result<> {
+    for (const Settled& each : *settled) {
+      Result<> done = queue.settle(store, each);
+      if (!done) return done;
+    }
+    return {};
+  };
+}
+
+void Client::leave(std::vector<Settled> settled) {
+  if (settled.empty()) return;
+  queue_.submit(settling(std::make_shared<const std::vector<Settled>>(std::move(settled))),
+                [](const Result<>& /*nobody waits*/) {});
+}
+
+async::Task<TurnedOver> Client::turn_over(std::shared_ptr<const std::vector<Settled>> settled,
+                                          size_t most, uint64_t most_bytes) {
+  struct Both {
+    async::Event came;
+    int left = 2;
+    TurnedOver outcome{.settled = {}, .claimed = std::vector<Claimed>()};
+  };
+  auto both = std::make_shared<Both>();
+  const auto tell = [both, mailbox = mailbox_] {
+    mailbox->post([both] {
+      if (--both->left == 0) both->came.set();
+    });
+  };
+  Queue::Work settle = settling(settled);
+  Queue::Done on_settled = [both, tell](Result<> kept) {
+    both->outcome.settled = std::move(kept);
+    tell();
+  };
+  Queue::Work claim = [&queue = queue_, both, most, most_bytes](Store& store) -> Result<> {
+    both->outcome.claimed = store.claim(most, most_bytes, queue.now());
+    if (!both->outcome.claimed) return Unexpected(both->outcome.claimed.error());
+    return {};
+  };
+  Queue::Done on_claimed = [both, tell](Result<> kept) {
+    if (!kept) both->outcome.claimed = Unexpected(std::move(kept.error()));
+    tell();
+  };
+  if (settled->empty() || most == 0) both->left = 1;
+  if (settled->empty()) {
+    queue_.submit(std::move(claim), std::move(on_claimed), Queue::Turn::last);
+  } else if (most == 0) {
+    queue_.submit(std::move(settle), std::move(on_settled));
+  } else {
+    queue_.submit(std::move(settle), std::move(on_settled), std::move(claim),
+                  std::move(on_claimed));
+  }
+  co_await both->came.wait(kNever);
+  co_return std::move(both->outcome);
 }
 
 async::Task<Result<Page>> Client::list(Filter filter) {

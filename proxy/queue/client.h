@@ -10,6 +10,11 @@
 
 namespace egret::queue {
 
+struct TurnedOver {
+  Result<> settled;  // all, or none of them
+  Result<std::vector<Claimed>> claimed;
+};
+
 // Client asks a queue from a loop: each call waits until the store has done it, for good. One
 // thread, the loop's; outlived by the queue. A call that is cancelled may still be done.
 //   Errors of all: those of Store.
@@ -20,8 +25,12 @@ class Client {
 
   async::Task<Result<Accepted>> accept(NewDelivery delivery);
   async::Task<Result<std::optional<Accepted>>> known(NewDelivery delivery);
-  async::Task<Result<std::vector<Claimed>>> claim(size_t most, uint64_t most_bytes);
   async::Task<Result<>> settle(Settled settled);
+  // All of them, and a claim in the same transaction as a rule; `most` 0: no claim.
+  async::Task<TurnedOver> turn_over(std::shared_ptr<const std::vector<Settled>> settled,
+                                    size_t most, uint64_t most_bytes);
+  // Settles them without waiting.
+  void leave(std::vector<Settled> settled);
   async::Task<Result<Page>> list(Filter filter);
   async::Task<Result<std::optional<Shown>>> show(std::string id);
   async::Task<Result<std::optional<Content>>> content(std::string id);
@@ -43,6 +52,7 @@ class Client {
   template <typename T>
   async::Task<Result<T>> ask(std::function<Result<T>(Store&)> work,
                              Queue::Turn turn = Queue::Turn::any);
+  Queue::Work settling(std::shared_ptr<const std::vector<Settled>> settled);
   Queue& queue_;
   std::shared_ptr<async::Mailbox> mailbox_;
 };

@@ -3,6 +3,8 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <utility>
 
 namespace egret::queue {
@@ -36,39 +38,45 @@ void Queue::start() {
   });
 }
 
-void Queue::submit(Job job) {
+void Queue::submit(std::span<Job> jobs) {
   bool enough = false;
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back(std::move(job));
+    for (Job& job : jobs) jobs_.push_back(std::move(job));
     enough = jobs_.size() >= wanted_;
   }
   if (enough) changed_.notify_one();
 }
 
-void Queue::submit(Work work, Done done, Turn turn) {
+Queue::Job Queue::job_of(Work work, Done done, Turn turn) {
   Job job;
   job.work = std::move(work);
   job.done = std::move(done);
   job.turn = turn;
-  submit(std::move(job));
+  return job;
 }
 
-void Queue::submit(NewDelivery delivery, std::function<void(Result<Accepted>)> done) {
+void Queue::submit(Work work, Done done, Turn turn) {
+  Job job = job_of(std::move(work), std::move(done), turn);
+  submit({&job, 1});
+}
+
+void Queue::submit(Work work, Done done, Work last, Done last_done) {
+  std::array jobs{job_of(std::move(work), std::move(done), Turn::any),
+                  job_of(std::move(last), std::move(last_done), Turn::last)};
+  submit(jobs);
+}
+
+void Queue::submit(std::shared_ptr<Acceptance> acceptance, Done done) {
   Job job;
-  job.delivery = std::move(delivery);
-  job.accepted_done = std::move(done);
-  submit(std::move(job));
+  job.acceptance = std::move(acceptance);
+  job.done = std::move(done);
+  submit({&job, 1});
 }
 
 void Queue::Job::tell() {
-  if (!delivery) {
-    done(std::move(outcome));
-  } else if (outcome) {
-    accepted_done(std::move(accepted));
-  } else {
-    accepted_done(Unexpected(std::move(outcome.error())));
-  }
+  if (acceptance && !outcome) acceptance->accepted = Unexpected(outcome.error());
+  done(std::move(outcome));
 }
 
 void Queue::set_bounds(Bounds bounds) {
@@ -129,9 +137,12 @@ bool Queue::turn() {
   std::deque<Job> batch;
   {
     const std::lock_guard lock(mutex_);
-    while (!jobs_.empty() && batch.size() < kMostInOneCommit) {
-      batch.push_back(std::move(jobs_.front()));
-      jobs_.pop_front();
+    if (jobs_.size() <= kMostInOneCommit) {
+      batch.swap(jobs_);
+    } else {
+      const auto end = jobs_.begin() + kMostInOneCommit;
+      std::move(jobs_.begin(), end, std::back_inserter(batch));
+      jobs_.erase(jobs_.begin(), end);
     }
   }
   if (!batch.empty()) {
@@ -161,7 +172,7 @@ void Queue::gather() {
   const Duration wait = std::min(kMostGathered, commit_took_ / 4);
   if (answered < 2 || wait <= Duration::zero()) return;
   std::unique_lock lock(mutex_);
-  wanted_ = std::min(answered + jobs_.size(), kMostInOneCommit);
+  wanted_ = std::min(answered, kMostInOneCommit);
   changed_.wait_for(lock, wait, [this] { return stopping_ || jobs_.size() >= wanted_; });
   wanted_ = 1;
 }
@@ -206,7 +217,7 @@ Result<> Queue::try_all(std::deque<Job>& batch) {
 
 Result<> Queue::work_all(std::deque<Job>& batch, Turn turn) {
   for (Job& job : batch) {
-    if (job.delivery || job.turn != turn) continue;
+    if (job.acceptance || job.turn != turn) continue;
     job.outcome = job.work(*store_);
     const bool failed = !job.outcome && job.outcome.error().reason == Reason::queue_unavailable;
     if (failed) return job.outcome;
@@ -218,10 +229,10 @@ Result<> Queue::accept_all(std::deque<Job>& batch) {
   std::vector<Job*> jobs;
   std::vector<const NewDelivery*> deliveries;
   for (Job& job : batch) {
-    if (!job.delivery) continue;
+    if (!job.acceptance) continue;
     job.outcome = {};
     jobs.push_back(&job);
-    deliveries.push_back(&*job.delivery);
+    deliveries.push_back(&job.acceptance->delivery);
   }
   if (jobs.empty()) return {};
   std::vector<Result<Accepted>> results = store_->accept_all(deliveries, bounds());
@@ -230,7 +241,7 @@ Result<> Queue::accept_all(std::deque<Job>& batch) {
       return Unexpected(results[i].error());
     }
     if (results[i]) ++(results[i]->known ? counting_.known : counting_.accepted);
-    jobs[i]->accepted = std::move(results[i]);
+    jobs[i]->acceptance->accepted = std::move(results[i]);
   }
   return {};
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 
 #include "base/clock.h"
@@ -57,8 +58,15 @@ class Queue {
   // Without this nothing happens but by turn().
   void start();
   void submit(Work work, Done done, Turn turn = Turn::any);
-  // The same of a delivery to be accepted: those that come together are accepted together.
-  void submit(NewDelivery delivery, std::function<void(Result<Accepted>)> done);
+  // Both at once: `last` within the same transaction as a rule, when the others' work is done.
+  void submit(Work work, Done done, Work last, Done last_done);
+  // A delivery to be accepted, and what came of it: the queue's until its `done` is called. Those
+  // that come together are accepted together.
+  struct Acceptance {
+    NewDelivery delivery;
+    Result<Accepted> accepted;
+  };
+  void submit(std::shared_ptr<Acceptance> acceptance, Done done);
 
   void set_bounds(Bounds bounds);
   [[nodiscard]] Bounds bounds() const;
@@ -88,13 +96,11 @@ class Queue {
     Done done;
     Result<> outcome;
     Turn turn = Turn::any;
-    // Instead of work.
-    std::optional<NewDelivery> delivery;
-    std::function<void(Result<Accepted>)> accepted_done;
-    Result<Accepted> accepted;
+    std::shared_ptr<Acceptance> acceptance;  // instead of work
     void tell();
   };
-  void submit(Job job);
+  static Job job_of(Work work, Done done, Turn turn);
+  void submit(std::span<Job> jobs);
   void run();
   void gather();
   void tick_if_due();

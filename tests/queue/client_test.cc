@@ -22,11 +22,13 @@ Task<void> round_trip(Client& client) {
   NewDelivery same = made;
   const Result<Accepted> accepted = co_await client.accept(std::move(made));
   EXPECT_TRUE(accepted);
-  const Result<std::vector<Claimed>> claimed = co_await client.claim(10, 1000);
+  const auto none = std::make_shared<const std::vector<Settled>>();
+  const TurnedOver first = co_await client.turn_over(none, 10, 1000);
+  const Result<std::vector<Claimed>>& claimed = first.claimed;
   EXPECT_TRUE(claimed && claimed->size() == 1);
   if (!claimed || claimed->size() != 1) co_return;
-  const Result<std::vector<Claimed>> again = co_await client.claim(10, 1000);
-  EXPECT_TRUE(again && again->empty());
+  const TurnedOver again = co_await client.turn_over(none, 10, 1000);
+  EXPECT_TRUE(again.claimed && again.claimed->empty());
   Settled settled{.number = claimed->front().number,
                   .lane = claimed->front().lane,
                   .fence = claimed->front().fence,
@@ -111,6 +113,65 @@ TEST_F(ManualQueueClient, MayGoBeforeTheQueueAnswers) {
   queue_.turn();
   loop_.run_until_idle();
   EXPECT_EQ(queue_.counts().accepted, 1U);  // it is done all the same
+}
+
+TEST_F(ManualQueueClient, TurnsOverInOneCommit) {
+  for (const char* id : {"dlv_1", "dlv_2"}) {
+    Task<Result<Accepted>> task = client_.accept(new_delivery(id, queue_.now()));
+    task.start();
+  }
+  queue_.turn();
+  loop_.run_until_idle();
+  const auto turn_over = [&](std::vector<Settled> settled, size_t most) {
+    auto all = std::make_shared<const std::vector<Settled>>(std::move(settled));
+    Task<TurnedOver> task = client_.turn_over(std::move(all), most, 1000);
+    task.start();
+    const uint64_t before = queue_.counts().commits;
+    queue_.turn();
+    loop_.run_until_idle();
+    EXPECT_TRUE(task.done());
+    EXPECT_EQ(queue_.counts().commits, before + 1);
+    return task.result();
+  };
+  const auto delivered = [&](const Claimed& of) {
+    return Settled{.number = of.number,
+                   .lane = of.lane,
+                   .fence = of.fence,
+                   .state = State::delivered,
+                   .attempt = Attempt{.began = queue_.now(), .status = 204},
+                   .well = true};
+  };
+  const TurnedOver first = turn_over({}, 10);
+  ASSERT_EQ(first.claimed->size(), 1U) << "the window of a lane begins with one";
+  // The room that the one leaves is the other's.
+  const TurnedOver second = turn_over({delivered(first.claimed->at(0))}, 10);
+  EXPECT_TRUE(second.settled);
+  ASSERT_EQ(second.claimed->size(), 1U);
+  const TurnedOver third = turn_over({delivered(second.claimed->at(0))}, 0);
+  EXPECT_TRUE(third.settled);
+  EXPECT_TRUE(third.claimed->empty());
+  EXPECT_EQ(queue_.counts().delivered, 2U);
+}
+
+TEST_F(ManualQueueClient, LeavesWhatNobodyWaitsFor) {
+  Task<Result<Accepted>> task = accept();
+  task.start();
+  queue_.turn();
+  Task<TurnedOver> trip =
+      client_.turn_over(std::make_shared<const std::vector<Settled>>(), 10, 1000);
+  trip.start();
+  queue_.turn();
+  loop_.run_until_idle();
+  const TurnedOver turned = trip.result();
+  const Claimed& lent = turned.claimed->at(0);
+  client_.leave({{.number = lent.number,
+                  .lane = lent.lane,
+                  .fence = lent.fence,
+                  .state = State::delivered,
+                  .attempt = Attempt{.began = queue_.now(), .status = 204},
+                  .well = true}});
+  queue_.turn();
+  EXPECT_EQ(queue_.stats().delivered, 1U);
 }
 
 TEST_F(ManualQueueClient, IsToldNothingOnceItsMailboxIsClosed) {

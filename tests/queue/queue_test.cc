@@ -75,7 +75,10 @@ class FakeStore final : public Store {
     return std::vector<Claimed>();
   }
   Result<std::optional<WallTime>> next_due() override { return fake_.due; }
-  Result<> settle(const Settled& /*settled*/, WallTime /*now*/) override { return {}; }
+  Result<> settle(const Settled& /*settled*/, WallTime /*now*/) override {
+    fake_.log.emplace_back("settle");
+    return {};
+  }
   Result<Page> list(const Filter& /*filter*/) override { return Page(); }
   Result<std::optional<Shown>> show(const std::string& /*id*/) override {
     return std::optional<Shown>();
@@ -155,9 +158,28 @@ TEST_F(QueueTest, MakesOneCommitOfWhatHasComeTogether) {
   EXPECT_FALSE(queue_.turn());
 }
 
+TEST_F(QueueTest, TakesBothOfAPairInOneTransaction) {
+  submit("before");
+  queue_.submit(
+      [](Store& store) { return store.settle({}, WallTime()); },
+      [this](const Result<>& done) { told_.emplace_back(done ? "settled" : "not settled"); },
+      [](Store& store) -> Result<> {
+        EXPECT_TRUE(store.claim(1, 1, WallTime()));
+        return {};
+      },
+      [this](const Result<>&) { told_.emplace_back("claimed"); });
+  submit("behind");
+  EXPECT_TRUE(queue_.turn());
+  EXPECT_EQ(fake_.log, (Ids{"begin", "before", "settle", "behind", "claim", "commit"}));
+  EXPECT_EQ(told_, (Ids{"before", "settled", "claimed", "behind"}));
+}
+
 TEST_F(QueueTest, AcceptsWhatHasComeTogetherFirstAndClaimsLast) {
   const auto accept = [&](const std::string& id) {
-    queue_.submit(new_delivery(id, clock_.wall()), [this, id](const Result<Accepted>& accepted) {
+    auto made = std::make_shared<Queue::Acceptance>();
+    made->delivery = new_delivery(id, clock_.wall());
+    queue_.submit(made, [this, id, made](const Result<>&) {
+      const Result<Accepted>& accepted = made->accepted;
       told_.push_back(id + (accepted ? ": " + accepted->id
                                      : ": " + std::string(name(accepted.error().reason))));
     });
