@@ -2,13 +2,13 @@
 # test.sh: everything that must hold before a change is merged, from a clean clone on a bare Debian.
 #   1. AddressSanitizer + UBSan build, every test, end to end included
 #   2. ThreadSanitizer build, the tests in which threads meet again
-#   3. each libFuzzer target for FUZZ_SECONDS (20), by scripts/fuzz.sh
-# Environment: JOBS (number of CPUs), FUZZ_SECONDS (20; 0 leaves the fuzzers out).
+#   3. each libFuzzer target for FUZZ_SECONDS (10), by scripts/fuzz.sh
+# Environment: JOBS (number of CPUs), FUZZ_SECONDS (10; 0 leaves the fuzzers out).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 jobs=${JOBS:-$(nproc)}
-fuzz_seconds=${FUZZ_SECONDS:-20}
+fuzz_seconds=${FUZZ_SECONDS:-10}
 started=$SECONDS
 step="starting"
 finish() {
