@@ -85,7 +85,9 @@ Result<> PostgresStore::choose(std::vector<Ready>& lanes, size_t most, uint64_t 
                                WallTime now) {
   for (const Ready& each : lanes) {
     const size_t some = std::min(most, of_one_lane(most, lanes.size()));
-    const int64_t take = each.fifo ? 1 : std::min(each.room, static_cast<int64_t>(some));
+    // A lane may have become narrower than what of it is lent.
+    const int64_t room = std::clamp<int64_t>(each.room, 0, static_cast<int64_t>(some));
+    const int64_t take = each.fifo ? 1 : room;
     connection_->add(each.fifo ? kHeadOfLane : kDueOfLane, Values(each.lane, now, take));
   }
   const Result<std::vector<Answer>> answers = connection_->run();
