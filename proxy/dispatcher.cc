@@ -76,8 +76,10 @@ void Dispatcher::drain() {
 
 Deadline Dispatcher::next_look() const {
   const TimePoint now = async::Scheduler::current().now();
-  if (!wakeup_->due) return kNever;
-  const Duration wait = *wakeup_->due - services_.clock.wall();
+  const WallTime look =
+      std::min(wakeup_->due.value_or(WallTime::max()), again_.value_or(WallTime::max()));
+  if (look == WallTime::max()) return kNever;
+  const Duration wait = look - services_.clock.wall();
   return deadline_after(now, std::max(wait, Duration::zero()));
 }
 
@@ -93,7 +95,7 @@ async::Task<void> Dispatcher::run() {
     }
     if (!bug) continue;
     if (on_bug_) on_bug_(bug);
-    wakeup_->due = services_.clock.wall();
+    again_ = services_.clock.wall();
     const Deadline again = deadline_after(async::Scheduler::current().now(), kPause);
     co_await async::sleep_until(again);
   }
@@ -113,7 +115,10 @@ async::Task<void> Dispatcher::turn_over() {
     co_await gather();
   }
   wakeup_->event.clear();
-  const bool due = wakeup_->due && *wakeup_->due <= services_.clock.wall();
+  const auto passed = [now = services_.clock.wall()](const std::optional<WallTime>& time) {
+    return time && *time <= now;
+  };
+  const bool due = passed(wakeup_->due) || passed(again_);
   // What is settled makes room in its lane: there may be more of it.
   const bool claim = has_room() && (due || !outbox_.empty());
   if (!claim && outbox_.empty()) co_return;
@@ -124,7 +129,10 @@ async::Task<void> Dispatcher::turn_over() {
   carried_again_ = 0;
   carried_ =
       std::make_shared<const std::vector<queue::Settled>>(std::exchange(outbox_, std::move(next)));
-  if (claim) wakeup_->due.reset();  // the queue tells the next one with what it gives
+  // The queue tells the next one with what it gives; one that is not due yet it does not tell
+  // again.
+  if (claim && passed(wakeup_->due)) wakeup_->due.reset();
+  if (claim) again_.reset();
   const TimePoint began = async::Scheduler::current().now();
   queue::TurnedOver turned = co_await client_.turn_over(carried_, most, most_bytes);
   trip_took_ = async::Scheduler::current().now() - began;
@@ -133,7 +141,7 @@ async::Task<void> Dispatcher::turn_over() {
     lent_ = std::move(*turned.claimed);
     std::ranges::reverse(lent_);
   } else {
-    wakeup_->due = services_.clock.wall() + kPause;
+    again_ = services_.clock.wall() + kPause;
   }
 }
 

@@ -81,6 +81,7 @@ class Dispatcher {
   std::shared_ptr<const std::vector<queue::Settled>> carried_;
   size_t carried_again_ = 0;  // so many of them go by themselves
   Duration trip_took_{};
+  std::optional<WallTime> again_;  // the queue is asked then, whatever it has told
   bool draining_ = false;
   const async::TaskSet::OnBug on_bug_;
   async::TaskSet attempts_;
