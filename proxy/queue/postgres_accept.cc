@@ -54,13 +54,16 @@ Result<std::optional<Accepted>> PostgresStore::known(const NewDelivery& delivery
 
 // What is kept only to be looked at goes before anything is refused.
 Result<> PostgresStore::make_room(uint64_t wanted, uint64_t most) {
-  constexpr int kAtMost = 100;
-  for (const State state : {State::delivered, State::cancelled, State::dead}) {
-    const Result<int> forgotten = forget(state, WallTime::max(), kAtMost);
-    if (!forgotten) return Unexpected(forgotten.error());
-    if (state == State::dead) evicted_ += static_cast<uint64_t>(*forgotten);
-    if (bytes() + static_cast<int64_t>(wanted) <= static_cast<int64_t>(most)) return {};
-  }
+  const FindEnded find = [this](State state, int at_most) {
+    return find_ended(state, WallTime::max(), at_most);
+  };
+  const auto held = static_cast<uint64_t>(std::max<int64_t>(0, bytes()));
+  const Result<Room> room = choose_room(find, held, wanted, most);
+  if (!room) return Unexpected(room.error());
+  const Result<> forgotten = forget(room->goes);
+  if (!forgotten) return forgotten;
+  evicted_ += dead_of(*room);
+  if (room->enough) return {};
   return full(bytes(), " bytes (queue.max_size).");
 }
 

@@ -158,22 +158,33 @@ Result<std::optional<State>> PostgresStore::cancel(const std::string& id, WallTi
   return std::optional(before);
 }
 
-Result<int> PostgresStore::forget(State state, WallTime before, int most) {
+Result<std::vector<Ended>> PostgresStore::find_ended(State state, WallTime before, int most) {
   const Result<Answer> rows = ask(kFinished, Values(static_cast<int>(state), before, most));
   if (!rows) return Unexpected(rows.error());
-  if (rows->rows() == 0) return 0;
-  std::vector<int64_t> numbers;
+  std::vector<Ended> all;
   for (int i = 0; i < rows->rows(); ++i) {
-    numbers.push_back(rows->number(i, 0));
-    lanes_.leave(rows->number(i, 1));
-    delta_.bytes -= rows->number(i, 2);
+    all.push_back({.number = rows->number(i, 0),
+                   .lane = rows->number(i, 1),
+                   .state = state,
+                   .bytes = static_cast<uint64_t>(rows->number(i, 2))});
   }
-  delta_.count(state, -rows->rows());
+  return all;
+}
+
+Result<> PostgresStore::forget(const std::vector<Ended>& all) {
+  if (all.empty()) return {};
+  std::vector<int64_t> numbers;
+  for (const Ended& each : all) {
+    numbers.push_back(each.number);
+    lanes_.leave(each.lane);
+    delta_.bytes -= static_cast<int64_t>(each.bytes);
+    delta_.count(each.state, -1);
+  }
   connection_->add(kForgetContents, Values(numbers));
   connection_->add(kForgetAttempts, Values(numbers));
   const Result<Answer> done = connection_->ask(kForget, Values(numbers));
   if (!done) return Unexpected(done.error());
-  return rows->rows();
+  return {};
 }
 
 Result<bool> PostgresStore::sweep(const Bounds& bounds, WallTime now) {
@@ -186,9 +197,11 @@ Result<bool> PostgresStore::sweep(const Bounds& bounds, WallTime now) {
   for (const State state : {State::delivered, State::cancelled, State::dead}) {
     const Duration kept = state == State::dead ? bounds.dead : bounds.delivered;
     if (kept >= now.time_since_epoch()) continue;  // none: for ever
-    const Result<int> forgotten = forget(state, now - kept, kForgotten);
+    const Result<std::vector<Ended>> ended = find_ended(state, now - kept, kForgotten);
+    if (!ended) return Unexpected(ended.error());
+    const Result<> forgotten = forget(*ended);
     if (!forgotten) return Unexpected(forgotten.error());
-    more |= *forgotten == kForgotten;
+    more |= ended->size() == kForgotten;
   }
   return more;
 }

@@ -9,6 +9,7 @@
 
 #include "proxy/queue/postgres_lanes.h"
 #include "proxy/queue/postgres_listener.h"
+#include "proxy/queue/room.h"
 #include "proxy/queue/store.h"
 
 namespace egret::queue::pg {
@@ -131,7 +132,8 @@ class PostgresStore final : public Store {
   Result<> leave();
   Result<bool> bury(WallTime now);
   Result<> bury(const std::vector<int64_t>& numbers, WallTime now);
-  Result<int> forget(State state, WallTime before, int most);
+  Result<std::vector<Ended>> find_ended(State state, WallTime before, int most);
+  Result<> forget(const std::vector<Ended>& all);
   struct Found {
     Listed delivery;
     int64_t lane = 0;

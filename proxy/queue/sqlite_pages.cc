@@ -170,28 +170,31 @@ Result<Stats> SqliteStore::stats() {
   return stats;
 }
 
-Result<int> SqliteStore::forget(State state, WallTime before, int most) {
-  struct Old {
-    int64_t number, lane, bytes;
-  };
-  std::vector<Old> all;
+Result<std::vector<Ended>> SqliteStore::find_ended(State state, WallTime before, int most) {
+  std::vector<Ended> all;
   Statement& rows = pages_.finished.bind(static_cast<int>(state), before, most);
   while (true) {
     const Result<bool> row = rows.step();
     if (!row) return Unexpected(row.error());
-    if (!*row) break;
-    all.push_back({rows.number(0), rows.number(1), rows.number(2)});
+    if (!*row) return all;
+    all.push_back({.number = rows.number(0),
+                   .lane = rows.number(1),
+                   .state = state,
+                   .bytes = static_cast<uint64_t>(rows.number(2))});
   }
-  for (const Old& each : all) {
+}
+
+Result<> SqliteStore::forget(const std::vector<Ended>& all) {
+  for (const Ended& each : all) {
     Result<> done = pages_.forget.bind(each.number).run();
     if (done) done = pages_.forget_content.bind(each.number).run();
     if (done) done = pages_.forget_attempts.bind(each.number).run();
     if (done) done = lanes_.leave(each.lane);
-    if (!done) return Unexpected(done.error());
-    totals_.bytes -= static_cast<uint64_t>(each.bytes);
-    count(state, -1);
+    if (!done) return done;
+    totals_.bytes -= each.bytes;
+    count(each.state, -1);
   }
-  return static_cast<int>(all.size());
+  return {};
 }
 
 Result<bool> SqliteStore::sweep(const Bounds& bounds, WallTime now) {
@@ -205,9 +208,11 @@ Result<bool> SqliteStore::sweep(const Bounds& bounds, WallTime now) {
   for (const State state : {State::delivered, State::cancelled, State::dead}) {
     const Duration kept = state == State::dead ? bounds.dead : bounds.delivered;
     if (kept >= now.time_since_epoch()) continue;  // none: for ever
-    const Result<int> forgotten = forget(state, now - kept, kForgotten);
+    const Result<std::vector<Ended>> ended = find_ended(state, now - kept, kForgotten);
+    if (!ended) return Unexpected(ended.error());
+    const Result<> forgotten = forget(*ended);
     if (!forgotten) return Unexpected(forgotten.error());
-    more |= *forgotten == kForgotten;
+    more |= ended->size() == kForgotten;
   }
   return more;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "proxy/queue/room.h"
 #include "proxy/queue/sqlite_database.h"
 #include "proxy/queue/sqlite_lanes.h"
 #include "proxy/queue/store.h"
@@ -78,7 +79,8 @@ class SqliteStore final : public Store {
   [[nodiscard]] State state_of(int64_t number, int64_t stored) const;
   [[nodiscard]] Listed read_listed(const Statement& row) const;
   Result<> bury_one(int64_t number, WallTime now);
-  Result<int> forget(State state, WallTime before, int most);
+  Result<std::vector<Ended>> find_ended(State state, WallTime before, int most);
+  Result<> forget(const std::vector<Ended>& all);
   struct Found {
     Listed delivery;
     int64_t lane = 0;

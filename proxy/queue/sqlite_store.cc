@@ -190,13 +190,15 @@ Result<Accepted> SqliteStore::accept(const NewDelivery& delivery, const Bounds& 
 
 // What is kept only to be looked at goes before anything is refused.
 Result<> SqliteStore::make_room(uint64_t bytes, uint64_t most) {
-  constexpr int kAtMost = 100;
-  for (const State state : {State::delivered, State::cancelled, State::dead}) {
-    const Result<int> forgotten = forget(state, WallTime::max(), kAtMost);
-    if (!forgotten) return Unexpected(forgotten.error());
-    if (state == State::dead) totals_.evicted += static_cast<uint64_t>(*forgotten);
-    if (totals_.bytes + bytes <= most) return {};
-  }
+  const FindEnded find = [this](State state, int at_most) {
+    return find_ended(state, WallTime::max(), at_most);
+  };
+  const Result<Room> room = choose_room(find, totals_.bytes, bytes, most);
+  if (!room) return Unexpected(room.error());
+  const Result<> forgotten = forget(room->goes);
+  if (!forgotten) return forgotten;
+  totals_.evicted += dead_of(*room);
+  if (room->enough) return {};
   return Unexpected(Reason::queue_full, "The queue holds " + std::to_string(totals_.bytes) +
                                             " bytes (queue.max_size).");
 }

@@ -88,6 +88,43 @@ TEST_P(StoreAccept, ForgetsWhatHasEndedToMakeRoomAndTheDeadLast) {
   close_soundly();
 }
 
+// Many small ones stand where one large one is to be.
+TEST_P(StoreAccept, ALargeOneTakesTheDeadNotWhileOthersAreLeft) {
+  EXPECT_TRUE(store_->begin());
+  for (int i = 0; i < 150; ++i) {
+    const std::string id = "dlv_" + std::to_string(i);
+    EXPECT_TRUE(store_->accept(new_delivery(id, now(), id), bounds_));
+  }
+  EXPECT_TRUE(store_->commit());
+  const std::vector<Claimed> lent = claim(200);
+  EXPECT_TRUE(store_->begin());
+  for (const Claimed& each : lent) {
+    const State state = each.id == "dlv_0" ? State::dead : State::delivered;
+    EXPECT_TRUE(store_->settle({.number = each.number,
+                                .lane = each.lane,
+                                .fence = each.fence,
+                                .state = state,
+                                .attempt = Attempt{.began = now(), .status = 204}},
+                               now()));
+  }
+  EXPECT_TRUE(store_->commit());
+  const Stats before = *store_->stats();
+  EXPECT_EQ(before.delivered, 149U);
+  bounds_.max_size = before.bytes;
+
+  NewDelivery large = new_delivery("large", now());
+  large.body.assign(before.bytes, 'x');
+  EXPECT_EQ(accept(large).error().reason, Reason::queue_full);
+  EXPECT_EQ(store_->stats()->bytes, before.bytes) << "nothing goes for what has no room anyway";
+
+  large.body.assign(before.bytes / 5 * 4, 'x');
+  EXPECT_TRUE(accept(large));
+  EXPECT_LT(store_->stats()->delivered, 49U);
+  EXPECT_TRUE(is_there("dlv_0"));
+  EXPECT_EQ(store_->stats()->evicted, 0U);
+  close_soundly();
+}
+
 TEST_P(StoreAccept, IsUndoneByARollback) {
   keep("dlv_1");
   EXPECT_TRUE(store_->begin());
