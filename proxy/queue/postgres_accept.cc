@@ -67,27 +67,31 @@ Result<> PostgresStore::make_room(uint64_t wanted, uint64_t most) {
   return full(bytes(), " bytes (queue.max_size).");
 }
 
-// Those that come first have the room. What is known needs none.
+// Those that come first have the room. What is known needs none, and so nothing goes for it.
 Result<> PostgresStore::find_room(std::vector<Arriving>& all, const Bounds& bounds) {
+  const auto most_deliveries = static_cast<int64_t>(bounds.max_deliveries);
+  const auto most_bytes = static_cast<int64_t>(bounds.max_size);
   for (Arriving& each : all) {
     const uint64_t size = each.delivery->head.size() + each.delivery->body.size();
-    Result<> room;
-    if (queued() >= static_cast<int64_t>(bounds.max_deliveries)) {
-      room = full(queued(), " deliveries (queue.max_deliveries).");
-    } else if (bytes() + static_cast<int64_t>(size) > static_cast<int64_t>(bounds.max_size)) {
-      room = make_room(size, bounds.max_size);
+    const bool too_many = queued() >= most_deliveries;
+    if (too_many || bytes() + static_cast<int64_t>(size) > most_bytes) {
+      Result<std::optional<Accepted>> there = known(*each.delivery);
+      if (!there) return Unexpected(std::move(there.error()));
+      if (*there) {
+        each.result = std::move(**there);
+        continue;
+      }
+      Result<> room = too_many ? full(queued(), " deliveries (queue.max_deliveries).")
+                               : make_room(size, bounds.max_size);
+      if (!room && room.error().reason == Reason::queue_unavailable) return room;
+      if (!room) {
+        each.result = Unexpected(std::move(room.error()));
+        continue;
+      }
     }
-    each.inserts = room.has_value();
-    if (room) {
-      ++delta_.queued;
-      delta_.bytes += static_cast<int64_t>(size);
-      continue;
-    }
-    if (room.error().reason == Reason::queue_unavailable) return room;
-    Result<std::optional<Accepted>> there = known(*each.delivery);
-    if (!there) return Unexpected(there.error());
-    each.result = Unexpected(room.error());
-    if (*there) each.result = std::move(**there);
+    each.inserts = true;
+    ++delta_.queued;
+    delta_.bytes += static_cast<int64_t>(size);
   }
   // They are counted when they are there; what was forgotten for them stays so.
   for (const Arriving& each : all) {

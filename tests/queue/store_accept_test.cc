@@ -125,6 +125,18 @@ TEST_P(StoreAccept, ALargeOneTakesTheDeadNotWhileOthersAreLeft) {
   close_soundly();
 }
 
+TEST_P(StoreAccept, NothingGoesForWhatIsKnown) {
+  NewDelivery keyed = new_delivery("keyed", now(), "other lane");
+  keyed.idempotency_key = "key";
+  accept(keyed).value();
+  settle(claim(1).at(0), State::dead);
+  finish("dlv_1", State::delivered);
+  bounds_.max_size = store_->stats()->bytes;
+  keyed.id = "again";
+  EXPECT_EQ(accept(keyed)->id, "keyed");
+  EXPECT_TRUE(is_there("dlv_1"));
+}
+
 TEST_P(StoreAccept, IsUndoneByARollback) {
   keep("dlv_1");
   EXPECT_TRUE(store_->begin());
