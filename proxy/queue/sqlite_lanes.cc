@@ -261,14 +261,16 @@ Result<> Lanes::leave(int64_t number) {
   return drop_.bind(number).run();
 }
 
-void Lanes::lend(int64_t number, Lent lent) {
+int64_t Lanes::lend(int64_t number, Lent lent) {
+  lent.fence = ++fence_;
   undo_loans_.push_back({number, std::nullopt});
   lent_.insert_or_assign(number, std::move(lent));
+  return fence_;
 }
 
-std::optional<Lent> Lanes::take_back(int64_t number) {
+std::optional<Lent> Lanes::take_back(int64_t number, int64_t fence) {
   const auto found = lent_.find(number);
-  if (found == lent_.end()) return std::nullopt;
+  if (found == lent_.end() || found->second.fence != fence) return std::nullopt;
   Lent lent = std::move(found->second);
   undo_loans_.push_back({number, lent});
   lent_.erase(found);

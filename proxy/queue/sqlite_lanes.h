@@ -15,6 +15,7 @@ namespace egret::queue {
 // What of a delivery its settlement needs, while it is lent.
 struct Lent {
   int64_t lane = 0;
+  int64_t fence = 0;  // of this loan
   WallTime due;
   int64_t attempts = 0;  // before this one
   std::string host;
@@ -80,9 +81,10 @@ class Lanes {
   // One is kept less; a lane of which none is kept is dropped.
   Result<> leave(int64_t number);
 
-  void lend(int64_t number, Lent lent);
-  // Nothing: it is not lent (any more).
-  std::optional<Lent> take_back(int64_t number);
+  // The loan's fence.
+  int64_t lend(int64_t number, Lent lent);
+  // Nothing: that loan is over.
+  std::optional<Lent> take_back(int64_t number, int64_t fence);
   [[nodiscard]] bool is_lent(int64_t number) const { return lent_.contains(number); }
   [[nodiscard]] size_t lent() const { return lent_.size(); }
 
@@ -105,6 +107,7 @@ class Lanes {
   std::unordered_map<int64_t, Lane> lanes_;
   std::unordered_map<std::string, int64_t> names_;
   std::unordered_map<int64_t, Lent> lent_;
+  int64_t fence_ = 0;  // of the last loan
   std::vector<Undo> undo_;
   std::vector<UndoLoan> undo_loans_;
 };

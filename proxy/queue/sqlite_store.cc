@@ -257,15 +257,20 @@ Result<> SqliteStore::take_due(Lane& lane, size_t most, std::vector<Claimed>& al
       unwanted.push_back(number);
       continue;
     }
+    const int64_t fence = lanes_.lend(number, {.lane = lane.number,
+                                               .due = due,
+                                               .attempts = rows.number(4),
+                                               .host = rows.text(6),
+                                               .destination = url});
     all.push_back({.number = number,
                    .lane = lane.number,
+                   .fence = fence,
                    .id = rows.text(1),
                    .sender = rows.text(2),
                    .tries = static_cast<uint32_t>(rows.number(3)),
                    .head = rows.text(8),
                    .body = rows.text(9)});
     bytes -= std::min<uint64_t>(bytes, all.back().head.size() + all.back().body.size());
-    lanes_.lend(number, {lane.number, due, rows.number(4), rows.text(6), url});
     lane.seen_due = Statement::to_ms(due);
     lane.seen_number = number;
     ++taken;
@@ -298,8 +303,8 @@ Result<std::vector<Claimed>> SqliteStore::claim(size_t most, uint64_t most_bytes
 Result<std::optional<WallTime>> SqliteStore::next_due() { return lanes_.next_due(); }
 
 Result<> SqliteStore::settle(const Settled& settled, WallTime now) {
-  const std::optional<Lent> lent = lanes_.take_back(settled.number);
-  if (!lent) return {};  // it is not lent (any more): settled already
+  const std::optional<Lent> lent = lanes_.take_back(settled.number, settled.fence);
+  if (!lent) return {};  // settled already; it may have been lent again since
   const Result<Lane*> found = lanes_.find(lent->lane);
   if (!found) return Unexpected(found.error());
   Lane& lane = **found;

@@ -107,6 +107,7 @@ class Workload {
     if (state == State::delivered) std::erase(acknowledged_, id);
     const Settled settled{.number = lent->number,
                           .lane = lent->lane,
+                          .fence = lent->fence,
                           .state = state,
                           .attempt = Attempt{.began = clock_.wall(), .status = 500},
                           .well = state == State::delivered};

@@ -369,6 +369,22 @@ TEST_P(StoreSettle, ASecondTimeChangesNothing) {
   close_soundly();
 }
 
+// Whoever was not told that it was kept tells it again.
+TEST_P(StoreSettle, OfAFormerLoanChangesNothingOfALaterOne) {
+  keep("dlv_1");
+  const Claimed former = claim().at(0);
+  settle(former, State::queued, now());
+  const Claimed later = claim().at(0);
+  settle(former, State::dead);
+  settle({.number = former.number, .lane = former.lane, .fence = former.fence, .due = now()});
+  EXPECT_EQ(show("dlv_1").delivery.state, State::running);
+  EXPECT_EQ(show("dlv_1").attempts.size(), 1U);
+  settle(later, State::delivered);
+  EXPECT_EQ(show("dlv_1").delivery.state, State::delivered);
+  EXPECT_EQ(show("dlv_1").attempts.size(), 2U);
+  close_soundly();
+}
+
 TEST_P(StoreSettle, NeverTouchesWhatIsNotLent) {
   keep("dlv_1");
   settle({.number = show("dlv_1").delivery.number, .lane = 1, .state = State::dead});
