@@ -8,6 +8,8 @@ namespace {
 
 // Others may hold what is due: it is not asked for again at once.
 constexpr Duration kQuiet = std::chrono::milliseconds(50);
+// How many lanes are put right at once when the clock was set back.
+constexpr int kSetBack = 1000;
 
 // A lane that another claim or settlement has locked is that one's now.
 constexpr Sql kReady{"ready",
@@ -31,6 +33,9 @@ constexpr Sql kHeadOfLane{
     "WHERE lane = $1 AND fifo = 1 AND state IN (0, 1) ORDER BY number LIMIT 1) AS d "
     "WHERE state = 0 AND due <= $2 LIMIT $3"};
 #undef EGRET_OFF
+constexpr Sql kAhead{"lanes_ahead",
+                     "SELECT lane FROM egret_lanes WHERE next_due > $1 AND next_due <= $2 "
+                     "AND lane > $3 ORDER BY lane LIMIT $4"};
 constexpr Sql kUnwanted{"unwanted",
                         "UPDATE egret_deliveries SET state = 3, finished = $2 "
                         "WHERE number IN (SELECT number FROM egret_deliveries "
@@ -156,6 +161,7 @@ Result<std::vector<Claimed>> PostgresStore::claim(size_t most, uint64_t most_byt
   std::vector<Claimed> all;
   if (most == 0 || most_bytes == 0) return all;
   if (!connected()) return Unexpected(why_);
+  latest_ = std::max(latest_, now);
   Result<> done = flush();
   if (!done) return Unexpected(done.error());
   Result<std::vector<Ready>> lanes = lock_ready(most, now);
@@ -169,6 +175,22 @@ Result<std::vector<Claimed>> PostgresStore::claim(size_t most, uint64_t most_byt
   }
   if (all.empty()) quiet_until_ = now + kQuiet;
   return all;
+}
+
+// After this Egret's clock was ahead and is right again, lanes would not be looked at until it is
+// as late again as it was then. True when there may be more of them.
+Result<bool> PostgresStore::set_back(WallTime now) {
+  if (latest_ <= now) return false;
+  const Result<Answer> rows = ask(kAhead, Values(now, latest_, put_right_, kSetBack));
+  if (!rows) return Unexpected(rows.error());
+  for (int i = 0; i < rows->rows(); ++i) {
+    put_right_ = rows->number(i, 0);
+    lanes_.refresh(put_right_, now);
+  }
+  if (rows->rows() == kSetBack) return true;
+  latest_ = now;
+  put_right_ = -1;
+  return false;
 }
 
 // It is done at the end, with the others.

@@ -130,6 +130,7 @@ class PostgresStore final : public Store {
   Result<> give_back(const Sql& sql, Values values);
   Result<> take_over(int64_t owner);
   Result<> leave();
+  Result<bool> set_back(WallTime now);
   Result<bool> bury(WallTime now);
   Result<> bury(const std::vector<int64_t>& numbers, WallTime now);
   Result<std::vector<Ended>> find_ended(State state, WallTime before, int most);
@@ -174,6 +175,8 @@ class PostgresStore final : public Store {
   bool seen_ever_ = false;
   uint32_t owners_ = 1;
   uint64_t stale_ = 0;
+  WallTime latest_ = {};  // of this one's claims; while lanes are put right, up to `put_right_`
+  int64_t put_right_ = -1;
   std::optional<std::optional<WallTime>> next_due_;  // not yet told
   std::optional<WallTime> quiet_until_;              // a claim has found nothing
   TimePoint news_at_{};                              // when news may be sent again

@@ -79,12 +79,15 @@ Result<std::vector<Endpoint>> SqliteStore::endpoints() {
 }
 
 // The host's lanes, when it has been switched off or on.
-Result<> SqliteStore::look_again(const std::string& host, bool release) {
+Result<> SqliteStore::look_again(const std::string& host, std::optional<WallTime> release) {
   const Result<std::vector<Lane*>> lanes = lanes_.of_host(host);
   if (!lanes) return Unexpected(lanes.error());
   for (Lane* lane : *lanes) {
     lanes_.change(*lane);
-    if (release) lane->held_until = {};
+    if (release) {
+      lane->held_until = {};
+      lane->served = std::min(lane->served, *release);
+    }
     const Result<> done = place_again(*lane);
     if (!done) return done;
   }
@@ -105,12 +108,12 @@ Result<bool> SqliteStore::disable(const std::string& host, const std::string& wh
   if (!already) return already;
   if (*already) return false;
   Result<> done = switch_off(host, host, why, now);
-  if (done) done = look_again(host, false);
+  if (done) done = look_again(host, std::nullopt);
   if (!done) return Unexpected(done.error());
   return true;
 }
 
-Result<bool> SqliteStore::enable(const std::string& host, WallTime /*now*/) {
+Result<bool> SqliteStore::enable(const std::string& host, WallTime now) {
   uint64_t disabled = 0;
   Statement& rows = endpoints_.enable.bind(host);
   while (true) {
@@ -121,7 +124,7 @@ Result<bool> SqliteStore::enable(const std::string& host, WallTime /*now*/) {
   }
   totals_.disabled -= disabled;
   totals_changed_ = true;
-  const Result<> done = look_again(host, true);
+  const Result<> done = look_again(host, now);
   if (!done) return Unexpected(done.error());
   return disabled > 0;
 }

@@ -71,6 +71,8 @@ Lanes::Lanes(const Database& database)
           "SELECT lane FROM lanes WHERE next_due <= ?1 ORDER BY next_due LIMIT ?2")),
       next_(database.prepare("SELECT min(next_due) FROM lanes WHERE next_due IS NOT NULL")),
       of_host_(database.prepare("SELECT lane FROM lanes WHERE host = ?1")),
+      ahead_(
+          database.prepare("SELECT lane FROM lanes WHERE served > ?1 OR held_until > ?2 LIMIT ?3")),
       interrupted_(database.prepare("SELECT lane FROM lanes WHERE running > 0")),
       drop_(database.prepare("DELETE FROM lanes WHERE lane = ?1")),
       first_(database.prepare("SELECT number, due FROM deliveries WHERE lane = ?1 AND fifo = 0 "
@@ -219,6 +221,12 @@ Result<std::vector<Lane*>> Lanes::ready(WallTime now, size_t most) {
   const Result<> stored = store();
   if (!stored) return Unexpected(stored.error());
   return all(ready_.bind(now, most));
+}
+
+Result<std::vector<Lane*>> Lanes::ahead(WallTime now, WallTime longest, size_t most) {
+  const Result<> stored = store();
+  if (!stored) return Unexpected(stored.error());
+  return all(ahead_.bind(now, longest, most));
 }
 
 Result<std::vector<Lane*>> Lanes::interrupted() { return all(interrupted_.bind()); }

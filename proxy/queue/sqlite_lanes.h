@@ -71,6 +71,8 @@ class Lanes {
   Result<std::vector<Lane*>> of_host(const std::string& host);
   // Of which something may be claimed, the one that waits longest first.
   Result<std::vector<Lane*>> ready(WallTime now, size_t most);
+  // Those that were served after `now`, or are held until after `longest`; `most` at most.
+  Result<std::vector<Lane*>> ahead(WallTime now, WallTime longest, size_t most);
   // Those of which something was lent when the last owner ended.
   Result<std::vector<Lane*>> interrupted();
   Result<std::optional<WallTime>> next_due();
@@ -102,8 +104,8 @@ class Lanes {
   Result<std::vector<Lane*>> all(Statement& numbers);
 
   const Database& database_;
-  Statement find_, by_name_, insert_, update_, move_, ready_, next_, of_host_, interrupted_, drop_,
-      first_, first_in_order_;
+  Statement find_, by_name_, insert_, update_, move_, ready_, next_, of_host_, ahead_, interrupted_,
+      drop_, first_, first_in_order_;
   std::unordered_map<int64_t, Lane> lanes_;
   std::unordered_map<std::string, int64_t> names_;
   std::unordered_map<int64_t, Lent> lent_;

@@ -202,9 +202,11 @@ Result<bool> SqliteStore::sweep(const Bounds& bounds, WallTime now) {
   if (expired) expired = endpoints_.forget_old.bind(now - kFailingKept).run();
   if (expired) expired = look_for_endpoints();
   if (!expired) return Unexpected(expired.error());
+  const Result<bool> ahead = set_back(now);
+  if (!ahead) return ahead;
   const Result<bool> buried = bury(now);
   if (!buried) return buried;
-  bool more = *buried;
+  bool more = *ahead || *buried;
   for (const State state : {State::delivered, State::cancelled, State::dead}) {
     const Duration kept = state == State::dead ? bounds.dead : bounds.delivered;
     if (kept >= now.time_since_epoch()) continue;  // none: for ever

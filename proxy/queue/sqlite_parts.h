@@ -63,7 +63,7 @@ class SqliteStore final : public Store {
                       WallTime now);
   Result<> note_attempt(const std::string& url, const std::string& host, const Settled& settled,
                         WallTime now);
-  Result<> look_again(const std::string& host, bool release);
+  Result<> look_again(const std::string& host, std::optional<WallTime> release);
   Result<> look_for_endpoints();
   Result<bool> bury(WallTime now);
   Result<> finish_attempt(const Lent& lent, const Settled& settled, WallTime now);
@@ -71,6 +71,7 @@ class SqliteStore final : public Store {
   void count(State state, int64_t change);
   Result<> make_room(uint64_t bytes, uint64_t most);
   Result<> place_interrupted(WallTime now);
+  Result<bool> set_back(WallTime now);
   Result<> place(Lane& lane);
   Result<> place_again(Lane& lane);
   Result<> queue_up(Lane& lane, WallTime due, int64_t number);
@@ -96,6 +97,7 @@ class SqliteStore final : public Store {
   bool totals_changed_ = false;
   bool totals_lost_ = false;     // they could not be read after a rollback
   bool endpoints_known_ = true;  // false: there are none
+  WallTime latest_ = {};         // no lane was served after that
 };
 
 }  // namespace egret::queue

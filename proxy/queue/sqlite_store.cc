@@ -8,6 +8,11 @@
 namespace egret::queue {
 namespace {
 
+// How many lanes are put right at once when the clock was set back.
+constexpr size_t kSetBack = 1000;
+// Retry-After and the like are taken for no longer than this.
+constexpr Duration kLongestHold = std::chrono::hours(24);
+
 int number_of(State state) { return static_cast<int>(state); }
 
 }  // namespace
@@ -51,6 +56,11 @@ Result<> SqliteStore::recover(WallTime now) {
   if (done) done = read_totals();
   if (done) done = look_for_endpoints();
   if (done) done = place_interrupted(now);
+  latest_ = WallTime::max();  // nobody knows
+  if (done) {
+    const Result<bool> more = set_back(now);
+    if (!more) done = Unexpected(more.error());
+  }
   if (done) done = commit();
   if (!done) rollback();
   return done;
@@ -65,6 +75,25 @@ Result<> SqliteStore::place_interrupted(WallTime now) {
     if (!placed) return placed;
   }
   return {};
+}
+
+// After the clock was ahead and is right again, lanes would not be looked at until it is as late
+// again as it was then. True when there may be more of them.
+Result<bool> SqliteStore::set_back(WallTime now) {
+  if (latest_ <= now) return false;
+  const WallTime longest = now + kLongestHold;
+  const Result<std::vector<Lane*>> ahead = lanes_.ahead(now, longest, kSetBack);
+  if (!ahead) return Unexpected(ahead.error());
+  for (Lane* lane : *ahead) {
+    lanes_.change(*lane);
+    lane->served = std::min(lane->served, now);
+    lane->held_until = std::min(lane->held_until, longest);
+    const Result<> placed = place_again(*lane);
+    if (!placed) return Unexpected(placed.error());
+  }
+  if (ahead->size() == kSetBack) return true;
+  latest_ = now;
+  return false;
 }
 
 Result<> SqliteStore::read_totals() {
@@ -115,6 +144,7 @@ void SqliteStore::rollback() {
   lanes_.rollback();
   totals_lost_ = !read_totals();
   endpoints_known_ = true;
+  latest_ = WallTime::max();  // lanes that were put right may not be so any more
 }
 
 // What is lent is queued in the tables.
@@ -289,6 +319,7 @@ Result<> SqliteStore::take_due(Lane& lane, size_t most, std::vector<Claimed>& al
 Result<std::vector<Claimed>> SqliteStore::claim(size_t most, uint64_t most_bytes, WallTime now) {
   const Result<std::vector<Lane*>> ready = lanes_.ready(now, most);
   if (!ready) return Unexpected(ready.error());
+  latest_ = std::max(latest_, now);
   std::vector<Claimed> all;
   for (Lane* lane : *ready) {
     if (all.size() >= most || most_bytes == 0) break;
@@ -310,6 +341,7 @@ Result<> SqliteStore::settle(const Settled& settled, WallTime now) {
   Lane& lane = **found;
   lanes_.change(lane);
   --lane.running;
+  lane.served = std::min(lane.served, now);  // the clock may have been ahead
   WallTime hold = settled.hold.value_or(WallTime());
   if (settled.attempt) {
     const Result<> done = finish_attempt(*lent, settled, now);
