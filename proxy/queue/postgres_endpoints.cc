@@ -6,6 +6,8 @@ namespace {
 
 // How many deliveries of a host that was switched off one sweep makes dead.
 constexpr int kBuried = 500;
+// How many endpoints, and notes, one sweep forgets.
+constexpr int kExpired = 500;
 
 int64_t in_ms(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
@@ -50,6 +52,18 @@ constexpr Sql kBury{
     "SELECT d.number FROM egret_endpoints e JOIN egret_lanes l ON l.host = e.name "
     "JOIN egret_deliveries d ON d.lane = l.lane AND d.state = 0 "
     "WHERE e.disabled IS NOT NULL LIMIT $2 FOR UPDATE OF d SKIP LOCKED) RETURNING lane"};
+constexpr Sql kForgetOld{"endpoint_forget_old",
+                         "DELETE FROM egret_endpoints WHERE name IN (SELECT name FROM "
+                         "egret_endpoints WHERE disabled IS NULL AND last_failed < $1 LIMIT $2 "
+                         "FOR UPDATE SKIP LOCKED)"};
+// Of URLs only: a host is off by the operator's word.
+constexpr Sql kForgetOff{"endpoint_forget_off",
+                         "DELETE FROM egret_endpoints WHERE name IN (SELECT name FROM "
+                         "egret_endpoints WHERE disabled < $1 AND name <> host LIMIT $2 "
+                         "FOR UPDATE SKIP LOCKED)"};
+constexpr Sql kExpire{"expire",
+                      "DELETE FROM egret_notes WHERE name IN (SELECT name FROM egret_notes "
+                      "WHERE until <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)"};
 constexpr Sql kRecall{"recall", "SELECT value FROM egret_notes WHERE name = $1 AND until > $2"};
 constexpr Sql kRemember{"remember",
                         "INSERT INTO egret_notes (name, value, until) VALUES ($1, $2, $3) "
@@ -157,6 +171,22 @@ Result<bool> PostgresStore::bury(WallTime now) {
   delta_.count(State::queued, -rows->rows());
   delta_.count(State::dead, rows->rows());
   return rows->rows() >= kBuried;
+}
+
+// Forgets a bounded number of the notes and endpoints whose time is over. A URL that was switched
+// off is tried again when what has died of it is forgotten. True when there may be more.
+Result<bool> PostgresStore::expire(const Bounds& bounds, WallTime now) {
+  const Result<Answer> notes = ask(kExpire, Values(now, kExpired));
+  if (!notes) return Unexpected(notes.error());
+  const Result<Answer> old = ask(kForgetOld, Values(now - kFailingKept, kExpired));
+  if (!old) return Unexpected(old.error());
+  int64_t off = 0;
+  if (bounds.dead < now.time_since_epoch()) {  // else for ever
+    const Result<Answer> urls = ask(kForgetOff, Values(now - bounds.dead, kExpired));
+    if (!urls) return Unexpected(urls.error());
+    off = urls->written();
+  }
+  return notes->written() == kExpired || old->written() == kExpired || off == kExpired;
 }
 
 Result<std::optional<std::string>> PostgresStore::recall(const std::string& name, WallTime now) {

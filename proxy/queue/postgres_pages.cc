@@ -44,9 +44,6 @@ constexpr Sql kForgetContents{"forget_contents",
                               "DELETE FROM egret_contents WHERE number = ANY($1)"};
 constexpr Sql kForgetAttempts{"forget_attempts",
                               "DELETE FROM egret_attempts WHERE delivery = ANY($1)"};
-constexpr Sql kForgetOld{"endpoint_forget_old",
-                         "DELETE FROM egret_endpoints WHERE disabled IS NULL AND last_failed < $1"};
-constexpr Sql kExpire{"expire", "DELETE FROM egret_notes WHERE until <= $1"};
 
 Listed read_listed(const Answer& rows, int row) {
   Listed listed{.number = rows.number(row, 0),
@@ -188,14 +185,13 @@ Result<> PostgresStore::forget(const std::vector<Ended>& all) {
 }
 
 Result<bool> PostgresStore::sweep(const Bounds& bounds, WallTime now) {
-  Result<Answer> expired = ask(kExpire, Values(now));
-  if (expired) expired = ask(kForgetOld, Values(now - kFailingKept));
-  if (!expired) return Unexpected(expired.error());
+  const Result<bool> expired = expire(bounds, now);
+  if (!expired) return expired;
   const Result<bool> ahead = set_back(now);
   if (!ahead) return ahead;
   const Result<bool> buried = bury(now);
   if (!buried) return buried;
-  bool more = *ahead || *buried;
+  bool more = *expired || *ahead || *buried;
   for (const State state : {State::delivered, State::cancelled, State::dead}) {
     const Duration kept = state == State::dead ? bounds.dead : bounds.delivered;
     if (kept >= now.time_since_epoch()) continue;  // none: for ever

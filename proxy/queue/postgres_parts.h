@@ -132,6 +132,7 @@ class PostgresStore final : public Store {
   Result<> leave();
   Result<bool> set_back(WallTime now);
   Result<bool> bury(WallTime now);
+  Result<bool> expire(const Bounds& bounds, WallTime now);
   Result<> bury(const std::vector<int64_t>& numbers, WallTime now);
   Result<std::vector<Ended>> find_ended(State state, WallTime before, int most);
   Result<> forget(const std::vector<Ended>& all);

@@ -6,6 +6,16 @@ namespace {
 
 // How many deliveries of a host that was switched off one sweep makes dead.
 constexpr int kBuried = 500;
+// How many endpoints, and notes, one sweep forgets.
+constexpr int kExpired = 500;
+
+Result<int> count_rows(Statement& rows) {
+  for (int count = 0;; ++count) {
+    const Result<bool> row = rows.step();
+    if (!row) return Unexpected(row.error());
+    if (!*row) return count;
+  }
+}
 
 }  // namespace
 
@@ -162,6 +172,25 @@ Result<bool> SqliteStore::bury(WallTime now) {
     (*lane)->first_known = false;
   }
   return all.size() >= kBuried;
+}
+
+// Forgets a bounded number of the notes and endpoints whose time is over. A URL that was switched
+// off is tried again when what has died of it is forgotten. True when there may be more.
+Result<bool> SqliteStore::expire(const Bounds& bounds, WallTime now) {
+  const Result<int> notes = count_rows(endpoints_.expire.bind(now, kExpired));
+  if (!notes) return Unexpected(notes.error());
+  const Result<int> old = count_rows(endpoints_.forget_old.bind(now - kFailingKept, kExpired));
+  if (!old) return Unexpected(old.error());
+  Result<int> off = 0;
+  if (bounds.dead < now.time_since_epoch()) {  // else for ever
+    off = count_rows(endpoints_.forget_off.bind(now - bounds.dead, kExpired));
+  }
+  if (!off) return Unexpected(off.error());
+  totals_.disabled -= static_cast<uint64_t>(*off);
+  totals_changed_ |= *off > 0;
+  const Result<> looked = look_for_endpoints();
+  if (!looked) return Unexpected(looked.error());
+  return *notes == kExpired || *old == kExpired || *off == kExpired;
 }
 
 Result<std::optional<std::string>> SqliteStore::recall(const std::string& name, WallTime now) {

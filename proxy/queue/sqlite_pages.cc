@@ -198,15 +198,13 @@ Result<> SqliteStore::forget(const std::vector<Ended>& all) {
 }
 
 Result<bool> SqliteStore::sweep(const Bounds& bounds, WallTime now) {
-  Result<> expired = endpoints_.expire.bind(now).run();
-  if (expired) expired = endpoints_.forget_old.bind(now - kFailingKept).run();
-  if (expired) expired = look_for_endpoints();
-  if (!expired) return Unexpected(expired.error());
+  const Result<bool> expired = expire(bounds, now);
+  if (!expired) return expired;
   const Result<bool> ahead = set_back(now);
   if (!ahead) return ahead;
   const Result<bool> buried = bury(now);
   if (!buried) return buried;
-  bool more = *ahead || *buried;
+  bool more = *expired || *ahead || *buried;
   for (const State state : {State::delivered, State::cancelled, State::dead}) {
     const Duration kept = state == State::dead ? bounds.dead : bounds.delivered;
     if (kept >= now.time_since_epoch()) continue;  // none: for ever

@@ -101,8 +101,12 @@ EndpointStatements::EndpointStatements(const Database& database)
           "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO UPDATE SET failing_since = ?3, "
           "last_failed = ?4, failures = ?5")),
       forget(database.prepare("DELETE FROM endpoints WHERE name = ?1 AND disabled IS NULL")),
-      forget_old(
-          database.prepare("DELETE FROM endpoints WHERE disabled IS NULL AND last_failed < ?1")),
+      forget_old(database.prepare("DELETE FROM endpoints WHERE name IN (SELECT name FROM endpoints "
+                                  "WHERE disabled IS NULL AND last_failed < ?1 LIMIT ?2) "
+                                  "RETURNING 1")),
+      // Of URLs only: a host is off by the operator's word.
+      forget_off(database.prepare("DELETE FROM endpoints WHERE name IN (SELECT name FROM endpoints "
+                                  "WHERE disabled < ?1 AND name <> host LIMIT ?2) RETURNING 1")),
       disable(
           database.prepare("INSERT INTO endpoints (name, host, disabled, why) VALUES (?1, ?2, ?3, "
                            "?4) ON CONFLICT (name) DO UPDATE SET disabled = ?3, why = ?4")),
@@ -113,6 +117,7 @@ EndpointStatements::EndpointStatements(const Database& database)
       recall(database.prepare("SELECT value FROM notes WHERE name = ?1 AND until > ?2")),
       remember(database.prepare("INSERT INTO notes VALUES (?1, ?2, ?3) ON CONFLICT (name) "
                                 "DO UPDATE SET value = ?2, until = ?3")),
-      expire(database.prepare("DELETE FROM notes WHERE until <= ?1")) {}
+      expire(database.prepare("DELETE FROM notes WHERE name IN (SELECT name FROM notes "
+                              "WHERE until <= ?1 LIMIT ?2) RETURNING 1")) {}
 
 }  // namespace egret::queue

@@ -21,8 +21,8 @@ struct PageStatements {
 
 struct EndpointStatements {
   explicit EndpointStatements(const Database& database);
-  Statement find, any, all, fails, forget, forget_old, disable, enable, to_bury, to_bury_in_order,
-      bury;
+  Statement find, any, all, fails, forget, forget_old, forget_off, disable, enable, to_bury,
+      to_bury_in_order, bury;
   Statement recall, remember, expire;
 };
 
@@ -66,6 +66,7 @@ class SqliteStore final : public Store {
   Result<> look_again(const std::string& host, std::optional<WallTime> release);
   Result<> look_for_endpoints();
   Result<bool> bury(WallTime now);
+  Result<bool> expire(const Bounds& bounds, WallTime now);
   Result<> finish_attempt(const Lent& lent, const Settled& settled, WallTime now);
   Result<> read_totals();
   void count(State state, int64_t change);

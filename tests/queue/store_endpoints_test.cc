@@ -134,6 +134,37 @@ TEST_P(StoreEndpoints, AnOldFailureIsForgotten) {
   EXPECT_TRUE(endpoints().empty());
 }
 
+TEST_P(StoreEndpoints, ManyAreForgottenInSteps) {
+  for (int i = 0; i < 600; ++i) accept(std::to_string(i), std::to_string(i) + ".example");
+  for (const Claimed& each : claim(600)) {
+    settle(each, false, std::stoi(each.id) < 60 ? "it answers 410 Gone" : "");
+    const std::string note = "note " + each.id;
+    in([&] { return store_->remember(note, "1", now()); });
+  }
+  EXPECT_TRUE(sweep()) << "notes";
+  EXPECT_FALSE(sweep());
+  clock_.advance(24h * 8);
+  EXPECT_TRUE(sweep()) << "what has failed";
+  EXPECT_FALSE(sweep());
+  EXPECT_EQ(endpoints().size(), 60U);
+}
+
+TEST_P(StoreEndpoints, AUrlIsSwitchedOffAsLongAsWhatIsDeadIsKeptAndAHostUntilItIsSwitchedOn) {
+  accept("1");
+  settle(claim().at(0), false, "it answers 410 Gone");
+  in([&] { return store_->disable("b.example", "by the operator", now()); });
+  clock_.advance(24h * 30);
+  EXPECT_FALSE(sweep());
+  EXPECT_EQ(accept("2").state, State::dead);
+  clock_.advance(1s);
+  EXPECT_FALSE(sweep());
+  EXPECT_EQ(accept("3").state, State::queued);
+  EXPECT_EQ(store_->stats()->disabled, 1U);
+  ASSERT_EQ(endpoints().size(), 1U);
+  EXPECT_EQ(endpoints()[0].host, "b.example");
+  EXPECT_EQ(accept("4", "b.example").state, State::dead);
+}
+
 TEST_P(StoreEndpoints, AUrlThatWantsNoMoreIsSwitchedOffAndNothingElseOfItsHost) {
   for (const bool fifo : {false, true}) {
     accept(fifo ? "f1" : "1", "a.example", fifo, "/gone");
