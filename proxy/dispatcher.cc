@@ -94,6 +94,7 @@ async::Task<void> Dispatcher::run() {
       bug = std::current_exception();
     }
     if (!bug) continue;
+    asking_ = false;
     if (on_bug_) on_bug_(bug);
     again_ = services_.clock.wall();
     const Deadline again = deadline_after(async::Scheduler::current().now(), kPause);
@@ -124,17 +125,15 @@ async::Task<void> Dispatcher::turn_over() {
   if (!claim && outbox_.empty()) co_return;
   const size_t most = claim ? std::min(kAClaim, kMostAtOnce - under_way_) : 0;
   const uint64_t most_bytes = claim ? kMostBytes - bytes_ : 0;
-  std::vector<queue::Settled> next;
-  next.reserve(kMostSettled);
-  carried_again_ = 0;
-  carried_ =
-      std::make_shared<const std::vector<queue::Settled>>(std::exchange(outbox_, std::move(next)));
+  const std::shared_ptr<const std::vector<queue::Settled>> taken = empty_outbox();
   // The queue tells the next one with what it gives; one that is not due yet it does not tell
   // again.
   if (claim && passed(wakeup_->due)) wakeup_->due.reset();
   if (claim) again_.reset();
   const TimePoint began = async::Scheduler::current().now();
-  queue::TurnedOver turned = co_await client_.turn_over(carried_, most, most_bytes);
+  asking_ = claim;
+  queue::TurnedOver turned = co_await client_.turn_over(taken, most, most_bytes);
+  asking_ = false;
   trip_took_ = async::Scheduler::current().now() - began;
   if (turned.settled) carried_.reset();
   if (turned.claimed) {
@@ -143,6 +142,17 @@ async::Task<void> Dispatcher::turn_over() {
   } else {
     again_ = services_.clock.wall() + kPause;
   }
+}
+
+// What is in it is carried from now on. Nothing is lost when there is no memory for it.
+std::shared_ptr<const std::vector<queue::Settled>> Dispatcher::empty_outbox() {
+  auto taken = std::make_shared<std::vector<queue::Settled>>();
+  if (outbox_.empty()) return taken;
+  taken->reserve(kMostSettled);
+  taken->swap(outbox_);
+  carried_again_ = 0;
+  carried_ = taken;
+  return taken;
 }
 
 // What was begun together tends to end together: a trip is for all of it, not for the first.

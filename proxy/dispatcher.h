@@ -43,7 +43,7 @@ class Dispatcher {
   // Borrows nothing more; attempts under way go on.
   void drain();
   [[nodiscard]] bool at_rest() const {
-    return attempts_.size() == 0 && outbox_.empty() && carried_ == nullptr;
+    return attempts_.size() == 0 && outbox_.empty() && carried_ == nullptr && !asking_;
   }
 
  private:
@@ -56,6 +56,7 @@ class Dispatcher {
   struct Place;
   async::Task<void> run();
   async::Task<void> turn_over();
+  std::shared_ptr<const std::vector<queue::Settled>> empty_outbox();
   async::Task<void> gather();
   [[nodiscard]] bool has_room() const;
   async::Task<void> deliver();
@@ -77,7 +78,10 @@ class Dispatcher {
   std::vector<queue::Claimed> lent_;  // not begun yet; the next one last
   // Of what has come to its end; it never grows beyond what was reserved.
   std::vector<queue::Settled> outbox_;
-  // What was taken to the queue last; there again when the queue did not take it.
+  // Deliveries are asked for: some may be on their way.
+  bool asking_ = false;
+  // What was taken to the queue last, nothing if nothing was; there again when the queue did not
+  // take it.
   std::shared_ptr<const std::vector<queue::Settled>> carried_;
   size_t carried_again_ = 0;  // so many of them go by themselves
   Duration trip_took_{};
