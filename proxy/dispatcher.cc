@@ -67,6 +67,11 @@ Dispatcher::Dispatcher(Services& services, queue::Client& client,
 Dispatcher::~Dispatcher() {
   client_.queue().remove_waker(waker_);
   client_.leave(std::move(outbox_));
+  // What the queue may have taken already it passes over (its fence).
+  for (; carried_ && carried_again_ < carried_->size(); ++carried_again_) {
+    client_.leave({(*carried_)[carried_again_]});
+  }
+  for (queue::Settled& each : by_themselves_) client_.leave({std::move(each)});
 }
 
 void Dispatcher::drain() {
@@ -87,7 +92,7 @@ async::Task<void> Dispatcher::run() {
   while (!draining_ || !lent_.empty() || !at_rest()) {
     std::exception_ptr bug;
     try {
-      while (carried_) attempts_.spawn(settle_again());
+      while (carried_) settle_one_again();
       while (!lent_.empty()) attempts_.spawn(deliver());
       co_await turn_over();
     } catch (...) {
@@ -322,20 +327,27 @@ void Dispatcher::settle_bug(uint32_t tries, queue::Settled& settled) {
   settled.attempt->reason = name(Reason::internal_error);
 }
 
+void Dispatcher::settle_one_again() {
+  std::list<queue::Settled> one = {(*carried_)[carried_again_]};
+  attempts_.spawn(settle_again(one.begin()));
+  by_themselves_.splice(by_themselves_.end(), one);
+  if (++carried_again_ == carried_->size()) carried_.reset();
+}
+
 // One of those that the store has not taken together, by itself, until it has taken it: what came
 // of an attempt is not forgotten, and one that cannot be kept holds up no other.
-async::Task<void> Dispatcher::settle_again() {
-  const std::shared_ptr<const std::vector<queue::Settled>> carried = carried_;
-  const queue::Settled& settled = (*carried)[carried_again_++];
-  if (carried_again_ == carried->size()) carried_.reset();
+async::Task<void> Dispatcher::settle_again(std::list<queue::Settled>::iterator settled) {
   while (true) {
     const Deadline again = deadline_after(async::Scheduler::current().now(), kPause);
     co_await async::sleep_until(again);
     std::exception_ptr bug;
     try {
-      queue::Settled once = settled;
+      queue::Settled once = *settled;
       const Result<> taken = co_await client_.settle(std::move(once));
-      if (taken) co_return;
+      if (taken) {
+        by_themselves_.erase(settled);
+        co_return;
+      }
     } catch (...) {
       bug = std::current_exception();
     }

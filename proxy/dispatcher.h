@@ -1,5 +1,6 @@
 #pragma once
 
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -64,7 +65,8 @@ class Dispatcher {
   [[nodiscard]] bool over_share(const std::string& sender, uint64_t bytes) const;
   void judge(const queue::Claimed& claimed, const KeptRequest& kept, queue::Settled& settled);
   void settle_bug(uint32_t tries, queue::Settled& settled);
-  async::Task<void> settle_again();
+  void settle_one_again();
+  async::Task<void> settle_again(std::list<queue::Settled>::iterator settled);
   [[nodiscard]] Deadline next_look() const;
 
   Services& services_;
@@ -84,6 +86,7 @@ class Dispatcher {
   // take it.
   std::shared_ptr<const std::vector<queue::Settled>> carried_;
   size_t carried_again_ = 0;  // so many of them go by themselves
+  std::list<queue::Settled> by_themselves_;
   Duration trip_took_{};
   std::optional<WallTime> again_;  // the queue is asked then, whatever it has told
   bool draining_ = false;

@@ -234,6 +234,22 @@ TEST(DeliveryPath, NothingIsKeptThatCouldNotBeReadAgain) {
   EXPECT_EQ(gateway.stats().queued, 0U);
 }
 
+TEST(DeliveryPath, WhatTheStoreHasNotTakenYetIsSettledWhenTheDispatcherEnds) {
+  for (const bool waits : {false, true}) {
+    KeepingSandbox gateway(kAsync);
+    const std::string id = id_of(gateway.sent(post("x")));
+    gateway.request();
+    gateway.break_store(true);
+    gateway.destination().send(kOk);
+    waits ? gateway.settle() : gateway.loop.run_until_idle();
+    gateway.stop_dispatcher();
+    gateway.break_store(false);
+    gateway.settle();
+    EXPECT_EQ(gateway.show(id)->delivery.state, State::delivered) << waits;
+    EXPECT_EQ(gateway.show(id)->attempts.size(), 1U) << waits;
+  }
+}
+
 TEST(DeliveryPath, OneSenderCannotTakeEveryPlace) {
   KeepingSandbox gateway(
       "senders:\n  - {name: a, networks: [198.51.100.0/24]}\n"
