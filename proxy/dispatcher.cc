@@ -24,6 +24,13 @@ int64_t milliseconds(Duration duration) {
   return std::chrono::round<std::chrono::milliseconds>(duration).count();
 }
 
+// Of a destination "scheme://host:port/path", without the path.
+std::string origin_of(const std::string& destination) {
+  const size_t host = destination.find("://");
+  if (host == std::string::npos) return destination;
+  return destination.substr(0, destination.find('/', host + 3));
+}
+
 // What an attempt says against the host itself. What Egret, its keys or its name servers did says
 // nothing, nor does what another host did to which the first one sent on.
 void blame(const policy::Disable& rule, const policy::Delivered& delivered, bool says_disable,
@@ -205,6 +212,13 @@ bool Dispatcher::over_share(const std::string& sender, uint64_t bytes) const {
                  share->second.bytes + bytes > kMostBytes / 2);
 }
 
+// Its whole lane waits: what is behind it would fare no better.
+void Dispatcher::hold(const std::string& crowd, Duration least, queue::Settled& settled) {
+  const Duration wait = crowd_.wait(crowd, async::Scheduler::current().now(), least);
+  settled.due = services_.clock.wall() + wait;
+  settled.hold = settled.due;
+}
+
 // What was lent last.
 async::Task<void> Dispatcher::deliver() {
   queue::Claimed claimed = std::move(lent_.back());
@@ -221,7 +235,7 @@ async::Task<void> Dispatcher::deliver() {
   std::exception_ptr bug;
   try {
     if (over_share(claimed.sender, bytes)) {
-      settled.hold = services_.clock.wall() + kOverShare;
+      hold(claimed.sender, kOverShare, settled);
     } else if (!draining_) {
       settled.hold = settled.due;
       const Place place(*this, claimed.sender, bytes);
@@ -238,14 +252,20 @@ async::Task<void> Dispatcher::deliver() {
   wakeup_->event.set();
 }
 
-// `settled` as it is: there was no room to try, and it is given back.
+// What there was no room to try is given back.
 async::Task<void> Dispatcher::attempt(queue::Claimed claimed, queue::Settled& settled) {
   std::optional<Buffer> in = services_.buffers.take_if_left(MemoryFor::request);
-  if (!in) co_return;
+  if (!in) {
+    hold({}, kPause, settled);
+    co_return;
+  }
   DeliveryStream stream(std::move(claimed.head), std::move(claimed.body));
   const size_t most = services_.policy->largest_head + kHeadRoom;
   const HeadRead read = co_await read_head(stream, *in, HeadOf::request, most, kNever);
-  if (read.outcome == HeadRead::Outcome::no_memory) co_return;
+  if (read.outcome == HeadRead::Outcome::no_memory) {
+    hold({}, kPause, settled);
+    co_return;
+  }
   KeptRequest kept{.sender = claimed.sender, .delivery = claimed.id};
   http::RequestHead head;
   Result<> parsed;
@@ -271,12 +291,18 @@ void Dispatcher::judge(const queue::Claimed& claimed, const KeptRequest& kept,
                        queue::Settled& settled) {
   const Record& record = kept.record;
   if (record.failure && !record.sent && policy::is_no_attempt(record.failure->reason)) {
-    // What is behind it in its lane would fare no better.
-    settled.due = services_.clock.wall() + std::max(kPause, record.retry_after);
-    settled.hold = settled.due;
+    const Duration least = std::max(kPause, record.retry_after);
+    if (record.failure->reason == Reason::in_flight_limit) {
+      hold(origin_of(record.destination), least, settled);
+    } else {
+      settled.due = services_.clock.wall() + least;
+      settled.hold = settled.due;
+    }
     return;
   }
   settled.hold.reset();
+  crowd_.served(origin_of(record.destination));
+  crowd_.served(claimed.sender);
   const policy::Rule& rule = kept.rule != nullptr ? *kept.rule : services_.policy->judge.defaults();
   policy::Delivered delivered{.status = record.failure ? 0 : record.status,
                               .successful = record.successful,

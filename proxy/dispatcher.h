@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "proxy/async/task_set.h"
+#include "proxy/crowd.h"
 #include "proxy/queue/client.h"
 #include "proxy/sender_connection.h"
 #include "proxy/services.h"
@@ -30,7 +31,7 @@ class Dispatcher {
   // took at most.
   static constexpr Duration kMostGathered = std::chrono::milliseconds(1);
   // Once less than a quarter of the places, or of the bytes, is free, a sender that has half of
-  // them gets no more: its lane waits for this.
+  // them gets no more: its lane waits for this at least.
   static constexpr Duration kOverShare = std::chrono::seconds(5);
 
   // `info`: what its exchanges are counted and logged under. `on_bug`: is told of an exception;
@@ -62,6 +63,7 @@ class Dispatcher {
   [[nodiscard]] bool has_room() const;
   async::Task<void> deliver();
   async::Task<void> attempt(queue::Claimed claimed, queue::Settled& settled);
+  void hold(const std::string& crowd, Duration least, queue::Settled& settled);
   [[nodiscard]] bool over_share(const std::string& sender, uint64_t bytes) const;
   void judge(const queue::Claimed& claimed, const KeptRequest& kept, queue::Settled& settled);
   void settle_bug(uint32_t tries, queue::Settled& settled);
@@ -77,6 +79,7 @@ class Dispatcher {
   size_t under_way_ = 0;
   uint64_t bytes_ = 0;  // of content under way
   std::map<std::string, Share, std::less<>> shares_;
+  Crowd crowd_;                       // by destination, and by sender
   std::vector<queue::Claimed> lent_;  // not begun yet; the next one last
   // Of what has come to its end; it never grows beyond what was reserved.
   std::vector<queue::Settled> outbox_;

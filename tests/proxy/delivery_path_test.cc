@@ -250,6 +250,26 @@ TEST(DeliveryPath, WhatTheStoreHasNotTakenYetIsSettledWhenTheDispatcherEnds) {
   }
 }
 
+// Each key is a lane: all of them are due, and the destination has one place.
+TEST(DeliveryPath, OfManyLanesThatWaitForOnePlaceAFewAskAtOnce) {
+  KeepingSandbox gateway(
+      "defaults: {limits: {in_flight_per_host: 1}, delivery: {mode: async, order: key}}\n");
+  gateway.stop_dispatcher();
+  for (int i = 0; i < 300; ++i) {
+    gateway.sent(post("x", "Egret-Order-Key: " + std::to_string(i) + "\r\n"));
+  }
+  gateway.start_dispatcher();
+  gateway.settle();
+  EXPECT_EQ(gateway.settled().size(), 299U) << "one is under way";
+  gateway.advance(1s);
+  for (int second = 0; second < 3; ++second) {
+    const size_t before = gateway.settled().size();
+    for (int i = 0; i < 100; ++i) gateway.advance(10ms);
+    EXPECT_LE(gateway.settled().size() - before, static_cast<size_t>(1s / Crowd::kApart) + 2);
+    EXPECT_GT(gateway.settled().size(), before + 50);
+  }
+}
+
 TEST(DeliveryPath, OneSenderCannotTakeEveryPlace) {
   KeepingSandbox gateway(
       "senders:\n  - {name: a, networks: [198.51.100.0/24]}\n"
@@ -258,7 +278,8 @@ TEST(DeliveryPath, OneSenderCannotTakeEveryPlace) {
   constexpr size_t kOne = Dispatcher::kMostAtOnce / 4 * 3;
   for (size_t i = 0; i < kOne + 20; ++i) gateway.sent(to("93.184.216." + std::to_string(i)));
   EXPECT_EQ(gateway.destinations(), kOne);
-  EXPECT_EQ(*gateway.settled().back().hold, gateway.loop.clock().wall() + Dispatcher::kOverShare);
+  EXPECT_EQ(*gateway.settled().front().hold, gateway.loop.clock().wall() + Dispatcher::kOverShare);
+  EXPECT_EQ(*gateway.settled().back().hold, *gateway.settled().front().hold + 19 * Crowd::kApart);
   FarEnd other = gateway.connect({.address = "203.0.113.9"});
   other.send(to("93.184.217.1"));
   EXPECT_EQ(gateway.answer(other).status(), 202);
