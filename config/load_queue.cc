@@ -111,6 +111,13 @@ void read_delivery(const Mapping& root, const Mapping& mapping, Delivery& delive
                  "mode: to keep requests a store is needed; write queue: {store: "
                  "\"sqlite:/var/lib/egret/queue.db\"} at the top");
   }
+  const bool overtakes =
+      delivery.mode == DeliveryMode::fallback && delivery.order != policy::Order::none;
+  if (overtakes && (moded || found->has("order"))) {
+    found->warning(found->has("order") ? "order" : "mode",
+                   "order: with mode: fallback each request is tried first, and may overtake those "
+                   "that are kept; mode: async keeps them all in order");
+  }
   if (!own || delivery.mode != DeliveryMode::sync) return;
   for (const std::string_view key : {"schedule", "jitter", "order"}) {
     if (!found->has(key)) continue;

@@ -22,9 +22,9 @@ TEST(Queue, IsReadWhole) {
       "rules:\n"
       "  - name: a\n"
       "    match: {hosts: [a.example]}\n"
-      "    delivery: {mode: fallback, order: key}\n"
+      "    delivery: {mode: fallback, order: none}\n"
       "  - name: b\n"
-      "    delivery: {mode: on-request, schedule: []}\n");
+      "    delivery: {mode: on-request, order: key, schedule: []}\n");
   const Queue wanted{.path = "/var/lib/egret/q.db",
                      .max_deliveries = 5,
                      .max_size = 2 << 20,
@@ -37,9 +37,10 @@ TEST(Queue, IsReadWhole) {
   EXPECT_EQ(defaults.jitter, 0);
   EXPECT_EQ(defaults.order, policy::Order::host);
   EXPECT_EQ(settings->rules[0].delivery.mode, DeliveryMode::fallback);
-  EXPECT_EQ(settings->rules[0].delivery.order, policy::Order::key);
+  EXPECT_EQ(settings->rules[0].delivery.order, policy::Order::none);
   EXPECT_EQ(settings->rules[0].delivery.schedule, defaults.schedule);
   EXPECT_EQ(settings->rules[1].delivery.mode, DeliveryMode::on_request);
+  EXPECT_EQ(settings->rules[1].delivery.order, policy::Order::key);
   EXPECT_TRUE(settings->rules[1].delivery.schedule.empty());
 }
 
@@ -112,6 +113,9 @@ TEST(Queue, MistakesAreSaid) {
       {"defaults: {delivery: {order: host}}\n", "here and in every rule"},
       {"defaults: {breaker: never}\n", "breaker"},
       {"rules: [{name: a, delivery: {order: host}}]\n", "nothing is kept while mode is sync"},
+      {"defaults: {delivery: {mode: fallback, order: key}}\n", "may overtake"},
+      {"defaults: {delivery: {order: host}}\nrules: [{name: a, delivery: {mode: fallback}}]\n",
+       "may overtake"},
   };
   for (const auto& [text, wanted] : all) {
     const Loaded loaded = load(text);
@@ -165,6 +169,8 @@ TEST(Queue, DefaultsThatARuleCompletesOrThatAreBuiltInAreNoMistake) {
   for (const char* text :
        {"defaults: {disable: {on_410: true}, rate: {burst: 1}, delivery: {order: none}}\n",
         "defaults: {rate: {burst: 5}}\nrules: [{name: a, rate: {per_host: 1/s}}]\n",
+        "queue: {store: \"sqlite:q\"}\ndefaults: {delivery: {mode: fallback, order: none}}\n",
+        "queue: {store: \"sqlite:q\"}\ndefaults: {delivery: {mode: on-request, order: key}}\n",
         "queue: {store: \"sqlite:q\"}\n"
         "defaults: {delivery: {order: host}, disable: {after: 1d}}\n"
         "rules: [{name: a, delivery: {mode: async}}]\n"}) {
