@@ -165,14 +165,14 @@ void Queue::run() {
   }
 }
 
-// Those whom a commit has answered tend to come again at once: the next one is for all of them, not
-// for the first. The wait is small beside what a commit costs.
+// Those whom a commit has answered tend to come again at once: the next one is for most of them,
+// not for the first. The wait is small beside what a commit costs.
 void Queue::gather() {
   const size_t answered = std::exchange(answered_, 0);
   const Duration wait = std::min(kMostGathered, commit_took_ / 4);
   if (answered < 2 || wait <= Duration::zero()) return;
   std::unique_lock lock(mutex_);
-  wanted_ = std::min(answered, kMostInOneCommit);
+  wanted_ = std::min((answered + 1) / 2, kMostInOneCommit);
   changed_.wait_for(lock, wait, [this] { return stopping_ || jobs_.size() >= wanted_; });
   wanted_ = 1;
 }
@@ -260,7 +260,7 @@ void Queue::alone(Job& job) {
 
 bool Queue::sweep_if_due() {
   const TimePoint now = clock_.now();
-  if (!sweep_again_ && now < sweep_at_) return false;
+  if (stopping() || (!sweep_again_ && now < sweep_at_)) return false;
   Result<bool> more = false;
   std::deque<Job> one;
   Job& job = one.emplace_back();
@@ -276,6 +276,11 @@ bool Queue::sweep_if_due() {
   sweep_again_ = more && *more;
   sweep_at_ = deadline_after(now, kSweepEvery);
   return sweep_again_;
+}
+
+bool Queue::stopping() const {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
 }
 
 // What others see of the store, and what they are told.

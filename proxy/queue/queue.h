@@ -38,7 +38,8 @@ class Queue {
   using Work = std::function<Result<>(Store&)>;
   // Told on the queue's thread, when what was done is on stable storage or is not to be.
   using Done = std::function<void(Result<>)>;
-  // Told on the queue's thread when the next delivery is due; nothing: none is.
+  // Told when the next delivery is due; nothing: none is. On the queue's thread, and at first on
+  // that of add_waker(); under the queue's lock: it must not call the queue.
   using Waker = std::function<void(std::optional<WallTime>)>;
 
   static constexpr size_t kMostInOneCommit = 512;
@@ -110,6 +111,7 @@ class Queue {
   Result<> work_all(std::deque<Job>& batch, Turn turn);
   void alone(Job& job);
   bool sweep_if_due();
+  [[nodiscard]] bool stopping() const;
   void look();
 
   const Clock& clock_;

@@ -162,10 +162,15 @@ Result<std::optional<State>> SqliteStore::cancel(const std::string& id, WallTime
 Result<Stats> SqliteStore::stats() {
   Stats stats = totals_;
   stats.running = lanes_.lent();
-  Statement& row = pages_.oldest.bind();
+  if (totals_.queued == 0) return stats;
+  // What it passes over has come to its end, and is not passed over again.
+  Statement& row = pages_.oldest.bind(oldest_);
   const Result<bool> there = row.step();
   if (!there) return Unexpected(there.error());
-  if (*there) stats.oldest = row.time(0);
+  if (*there) {
+    oldest_ = row.number(0);
+    stats.oldest = row.time(1);
+  }
   row.reset();
   return stats;
 }

@@ -20,7 +20,7 @@ DeliveryStatements::DeliveryStatements(const Database& database)
       commit(database.prepare("COMMIT")),
       rollback(database.prepare("ROLLBACK")),
       write_totals(database.prepare("UPDATE totals SET queued = ?1, delivered = ?2, dead = ?3, "
-                                    "cancelled = ?4, bytes = ?5, disabled = ?6")),
+                                    "cancelled = ?4, bytes = ?5, disabled = ?6, oldest = ?7")),
       by_key(database.prepare("SELECT id, digest, state, number FROM deliveries WHERE sender = ?1 "
                               "AND idempotency_key = ?2")),
       insert(database.prepare(
@@ -54,9 +54,9 @@ std::string listed(std::string_view rest) { return std::string(kListed).append(r
 
 PageStatements::PageStatements(const Database& database)
     : totals(database.prepare(
-          "SELECT queued, delivered, dead, cancelled, bytes, disabled FROM totals")),
-      oldest(database.prepare("SELECT accepted FROM deliveries WHERE state = 0 "
-                              "ORDER BY number LIMIT 1")),
+          "SELECT queued, delivered, dead, cancelled, bytes, disabled, oldest FROM totals")),
+      oldest(database.prepare("SELECT number, accepted FROM deliveries WHERE number >= ?1 "
+                              "AND state = 0 ORDER BY number LIMIT 1")),
       // A bounded stretch of numbers: a filter that fits nothing does not hold up who waits.
       list(database.prepare(listed("WHERE number < ?1 AND number >= ?2 ORDER BY number DESC"))),
       by_id(database.prepare(listed("WHERE id = ?1"))),

@@ -15,7 +15,9 @@ constexpr int64_t kApplication = 0x45677274;
 // deliveries is kept slim, so that looking through it is cheap; the content stands beside it. What
 // is lent is queued here: its owner knows (sqlite_lanes.h). A lane's next_due is when its next
 // delivery may be claimed, null while it has none or its window is full: the one index that the
-// dispatcher asks, whatever is queued. Its running is not 0 while some of it may be lent.
+// dispatcher asks, whatever is queued. Its running is not 0 while some of it may be lent. In
+// totals, no delivery with a number below oldest is queued: an index to find the oldest by would be
+// one page more in each commit.
 constexpr std::array kMigrations = std::to_array<const char*>({R"sql(
 CREATE TABLE lanes (
   lane INTEGER PRIMARY KEY,
@@ -59,7 +61,6 @@ CREATE UNIQUE INDEX deliveries_key ON deliveries (sender, idempotency_key)
   WHERE idempotency_key IS NOT NULL;
 CREATE INDEX deliveries_due ON deliveries (lane, due, number) WHERE state = 0 AND fifo = 0;
 CREATE INDEX deliveries_order ON deliveries (lane, number) WHERE state = 0 AND fifo = 1;
-CREATE INDEX deliveries_open ON deliveries (number) WHERE state = 0;
 CREATE INDEX deliveries_finished ON deliveries (state, finished) WHERE finished IS NOT NULL;
 CREATE TABLE contents (
   number INTEGER PRIMARY KEY,
@@ -107,9 +108,10 @@ CREATE TABLE totals (
   dead INTEGER NOT NULL,
   cancelled INTEGER NOT NULL,
   disabled INTEGER NOT NULL,
-  bytes INTEGER NOT NULL
+  bytes INTEGER NOT NULL,
+  oldest INTEGER NOT NULL
 );
-INSERT INTO totals VALUES (1, 0, 0, 0, 0, 0, 0);
+INSERT INTO totals VALUES (1, 0, 0, 0, 0, 0, 0, 0);
 )sql"});
 
 Unexpected refuse(const std::string& what) {

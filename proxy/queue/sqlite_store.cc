@@ -108,6 +108,7 @@ Result<> SqliteStore::read_totals() {
              .evicted = totals_.evicted,
              .bytes = static_cast<uint64_t>(read.number(4)),
              .oldest = std::nullopt};
+  oldest_ = read.number(6);
   read.reset();
   totals_changed_ = false;
   return {};
@@ -128,7 +129,7 @@ Result<> SqliteStore::commit() {
   if (done && totals_changed_) {
     done = deliveries_.write_totals
                .bind(totals_.queued, totals_.delivered, totals_.dead, totals_.cancelled,
-                     totals_.bytes, totals_.disabled)
+                     totals_.bytes, totals_.disabled, oldest_)
                .run();
   }
   if (done) done = deliveries_.commit.bind().run();
@@ -257,6 +258,7 @@ Result<> SqliteStore::place_again(Lane& lane) {
 Result<> SqliteStore::queue_up(Lane& lane, WallTime due, int64_t number) {
   lanes_.change(lane);
   lane.add(due, number);
+  oldest_ = std::min(oldest_, number);
   return place(lane);
 }
 

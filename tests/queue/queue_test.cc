@@ -371,6 +371,20 @@ TEST(QueueThread, LooksAgainWhenAnotherMayHaveMadeSomethingDue) {
   due.get_future().wait();
 }
 
+TEST(QueueThread, EndsThoughThereIsMoreToSweep) {
+  Fake fake;
+  fake.more_to_sweep = true;
+  const test::ManualClock clock;
+  std::promise<void> done;
+  {
+    Queue queue(std::make_unique<FakeStore>(fake), {}, clock);
+    queue.start();
+    queue.submit([](Store&) -> Result<> { return {}; }, [&](const Result<>&) { done.set_value(); });
+    done.get_future().wait();
+  }
+  EXPECT_TRUE(fake.gone);
+}
+
 TEST(QueueThread, DoesWhatManyThreadsSubmitAndAllOfItBeforeItEnds) {
   constexpr int kThreads = 4;
   constexpr int kEach = 50;

@@ -77,6 +77,7 @@ inline void expect_sound(const std::string& path) {
       // Something to claim, and nobody would look.
       "SELECT name FROM lanes l WHERE next_due IS NULL AND running < min(\"window\", width) "
       "AND running < (SELECT count(*) FROM deliveries d WHERE d.lane = l.lane AND state = 0)",
+      "SELECT id FROM deliveries WHERE state = 0 AND number < (SELECT oldest FROM totals)",
       // Nobody's.
       "SELECT id FROM deliveries WHERE lane NOT IN (SELECT lane FROM lanes)",
   };

@@ -1,3 +1,5 @@
+#include <map>
+
 #include "tests/queue/store_fixture.h"
 
 namespace egret::queue {
@@ -291,6 +293,43 @@ TEST_P(StoreShow, StatsTellHowManyThereAreOfEachAndTheOldest) {
     bytes += new_delivery(id, now()).head.size() + new_delivery(id, now()).body.size();
   }
   EXPECT_EQ(stats.bytes, bytes);
+}
+
+TEST_P(StoreShow, TheOldestIsTheOneOfThoseThatAreQueuedWhateverBecomesOfOthers) {
+  const auto oldest = [&] { return store_->stats()->oldest; };
+  std::map<std::string, WallTime> at;
+  for (const char* id : {"a", "b", "c"}) {
+    clock_.advance(1min);
+    at[id] = now();
+    keep(id);
+  }
+  EXPECT_EQ(oldest(), at["a"]);
+  EXPECT_TRUE(within([&] { return store_->cancel("a", now()); }));
+  EXPECT_EQ(oldest(), at["b"]);
+  EXPECT_TRUE(within([&] { return store_->cancel("b", now()); }));
+  EXPECT_EQ(oldest(), at["c"]);
+
+  ASSERT_TRUE(store_->begin());
+  EXPECT_TRUE(store_->replay("a", now()));
+  store_->rollback();
+  EXPECT_EQ(oldest(), at["c"]);
+  EXPECT_TRUE(within([&] { return store_->replay("b", now()); }));
+  EXPECT_EQ(oldest(), at["b"]);
+  EXPECT_TRUE(within([&] { return store_->replay("a", now()); }));
+  EXPECT_EQ(oldest(), at["a"]);
+  reopen();
+  EXPECT_EQ(oldest(), at["a"]);
+
+  for (const char* id : {"a", "b", "c"}) {
+    EXPECT_TRUE(within([&] { return store_->cancel(id, now()); }));
+  }
+  EXPECT_EQ(oldest(), std::nullopt);
+  clock_.advance(bounds_.delivered + 1ms);
+  EXPECT_TRUE(within([&] { return store_->sweep(bounds_, now()); }));
+  EXPECT_FALSE(is_there("c"));
+  keep("d");  // its number may have been another's
+  EXPECT_EQ(oldest(), now());
+  close_soundly();
 }
 
 EGRET_BOTH_STORES(StoreReplay);
