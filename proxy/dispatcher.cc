@@ -15,7 +15,7 @@ namespace egret::proxy {
 namespace {
 
 // Deliveries that one claim asks for.
-constexpr size_t kAClaim = 128;
+constexpr size_t kAClaim = 256;
 constexpr size_t kMostSettled = Dispatcher::kMostAtOnce + kAClaim;
 // A kept head is the sender's, and what Egret has written into it.
 constexpr size_t kHeadRoom = 16 * 1024;

@@ -23,7 +23,7 @@ namespace egret::proxy {
 class Dispatcher {
  public:
   // Attempts under way at once, and the bytes of content that they hold.
-  static constexpr size_t kMostAtOnce = 256;
+  static constexpr size_t kMostAtOnce = 512;
   static constexpr uint64_t kMostBytes = uint64_t{32} << 20;
   // A store that fails, or an Egret without room, is asked again after this.
   static constexpr Duration kPause = std::chrono::seconds(1);

@@ -15,7 +15,7 @@ import support
 
 ROUNDS = int(os.environ.get("EGRET_ROUNDS", "25"))
 SENDERS = 8
-MOST_UNDER_WAY = 256  # attempts of one worker
+MOST_UNDER_WAY = 512  # attempts of one worker
 TEXT = """queue: {store: "sqlite:@STORE@"}
 log: {access: none}
 defaults:
