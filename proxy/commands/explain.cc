@@ -41,7 +41,17 @@ struct Wanted {
   policy::Url url;
 };
 
-// What Egret does with a request beside sending it once, where the rule says so.
+std::string kept_text(const policy::Delivery& delivery) {
+  using Mode = policy::DeliveryMode;
+  const std::string_view when = delivery.mode == Mode::async ? "at once"
+                                : delivery.mode == Mode::on_request
+                                    ? "when the sender prefers it"
+                                    : "when it could not be delivered";
+  return fmt::format("kept {}, answered with 202; at most {} attempts", when,
+                     delivery.schedule.size() + 1);
+}
+
+// What Egret does with a request beside keeping it and sending it once, where the rule says so.
 void explain_on_behalf(const policy::Rule& rule, policy::Trace& steps) {
   using policy::Follow;
   if (!rule.sign.empty()) {
@@ -55,16 +65,6 @@ void explain_on_behalf(const policy::Rule& rule, policy::Trace& steps) {
     steps.push_back({"redirect", "ok",
                      fmt::format("followed {}, at most {}; each hop is judged anew", where,
                                  rule.redirects.max)});
-  }
-  if (rule.delivery.mode != policy::DeliveryMode::sync) {
-    using Mode = policy::DeliveryMode;
-    const std::string_view when = rule.delivery.mode == Mode::async ? "at once"
-                                  : rule.delivery.mode == Mode::on_request
-                                      ? "when the sender prefers it"
-                                      : "when it could not be delivered";
-    steps.push_back({"queue", "ok",
-                     fmt::format("kept {}, answered with 202; at most {} attempts", when,
-                                 rule.delivery.schedule.size() + 1)});
   }
   if (rule.rate.every > Duration::zero()) {
     steps.push_back(
@@ -150,8 +150,12 @@ class Explainer {
     }
     const Result<policy::PermittedAddresses> permitted =
         judge_.permit(*verdict.rule, verdict.port, addresses, &explained.steps);
-    if (!permitted) explained.refusal = permitted.error();
-    if (permitted) add_way(explained, *verdict.rule);
+    if (!permitted) {
+      explained.refusal = permitted.error();
+      co_return;
+    }
+    add_way(explained, *verdict.rule);
+    add_queue(explained, ask, *verdict.rule);
   }
 
   Result<Wanted> parse(Explained& explained) {
@@ -189,6 +193,23 @@ class Explainer {
       explained.steps.push_back({"source", "ok", "from " + rule.way.source->to_string()});
     }
     explain_on_behalf(rule, explained.steps);
+  }
+
+  // Most senders reach an https URL by CONNECT, which another rule may take.
+  void add_queue(Explained& explained, const policy::Ask& ask, const policy::Rule& rule) const {
+    if (rule.delivery.mode == policy::DeliveryMode::sync) return;
+    if (!ask.connect) explained.steps.push_back({"queue", "ok", kept_text(rule.delivery)});
+    if (!ask.connect && ask.scheme != policy::Scheme::https) return;
+    policy::Ask tunnel = ask;
+    tunnel.connect = true;
+    tunnel.method = "CONNECT";
+    tunnel.path = "";
+    const policy::Verdict verdict = judge_.judge(tunnel);
+    if (verdict.refusal || verdict.rule->connect == policy::ConnectMode::intercept) return;
+    explained.steps.push_back(
+        {"queue", "skipped",
+         "in a CONNECT tunnel, which HTTPS_PROXY makes, nothing is kept; send http with "
+         "Egret-Scheme: https, or to a rule with scheme: https, or set connect: intercept"});
   }
 
   static std::vector<policy::Address> known_addresses(const policy::Host& host) {

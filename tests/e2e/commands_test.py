@@ -109,6 +109,22 @@ class CommandsTest(unittest.TestCase):
         self.assertNotIn("s3cret", out)
         self.assertNotRegex(self.explain("http://198.41.0.4/hook")[1], r"\n +(sign|redirect|retry) ")
 
+    def test_explain_says_that_nothing_in_a_tunnel_is_kept(self):
+        files = (str(self.folder / "ca.pem"), str(self.folder / "ca.key"))
+        self.assertEqual(run("ca", "init", "--certificate", files[0], "--key", files[1])[0], 0)
+        keeping = "queue: {store: 'sqlite:queue.db'}\ndefaults: {delivery: {mode: async}}\n"
+        intercepting = keeping.replace("}}", "}, connect: intercept}") + f"interception: {{ca_certificate: {files[0]}, ca_key: {files[1]}}}\n"
+        apart = keeping + "rules: [{name: tunnels, match: {methods: [CONNECT]}, connect: deny}]\n"
+        tunnel, https, http = ("--method", "CONNECT", "198.41.0.4:443"), ("https://198.41.0.4/",), ("http://198.41.0.4/",)
+        for config, arguments, outcomes in ((keeping, tunnel, ["skipped"]), (keeping, https, ["ok", "skipped"]), (keeping, http, ["ok"]),
+                                            (intercepting, tunnel, []), (intercepting, https, ["ok"]),
+                                            (apart, https, ["ok"]), (keeping.replace("async", "sync"), https, [])):
+            with self.subTest(config=config, arguments=arguments):
+                steps = [step for step in json.loads(self.explain("--json", *arguments, config=config)[1])["steps"] if step["step"] == "queue"]
+                self.assertEqual([step["outcome"] for step in steps], outcomes)
+                for step in steps:
+                    self.assertRegex(step["detail"], "^kept at once" if step["outcome"] == "ok" else "nothing is kept; send http with Egret-Scheme: https")
+
     def test_explain_as_json_and_its_exit_codes(self):
         for url, code, verdict, status, reason in (
                 ("http://198.41.0.4/hook", 0, "allowed", 200, ""),
