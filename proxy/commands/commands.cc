@@ -92,11 +92,17 @@ struct ReceiveCommand {
   }
 };
 
-void add_admin_options(CLI::App* command, AdminOptions& admin) {
-  command->add_option("--admin", admin.url,
-                      "The admin listener (http://127.0.0.1:4751), or unix:/path");
-  command->add_option("--token-file", admin.token_file,
-                      "A file with admin.token; without it: $EGRET_ADMIN_TOKEN");
+// Before the act or behind it, as people write them.
+void add_admin_options(CLI::App* command, std::initializer_list<CLI::App*> acts,
+                       AdminOptions& admin) {
+  const auto add = [&admin](CLI::App* to) {
+    to->add_option("--admin", admin.url,
+                   "The admin listener (http://127.0.0.1:4751), or unix:/path");
+    to->add_option("--token-file", admin.token_file,
+                   "A file with admin.token; without it: $EGRET_ADMIN_TOKEN");
+  };
+  add(command);
+  for (CLI::App* act : acts) add(act);
 }
 
 struct DeliveriesCommands {
@@ -117,9 +123,7 @@ struct DeliveriesCommands {
                                  "ones unless --status says otherwise");
     cancel = all->add_subcommand("cancel", "End one that is queued; it can be replayed");
     exporting = all->add_subcommand("export", "Everything, one JSON object a line");
-    for (CLI::App* each : {list, show, replay, cancel, exporting}) {
-      add_admin_options(each, wanted.admin);
-    }
+    add_admin_options(all, {list, show, replay, cancel, exporting}, wanted.admin);
     for (CLI::App* each : {show, cancel}) each->add_option("id", wanted.id, "Its id")->required();
     replay->add_option("id", wanted.id, "Its id");
     for (CLI::App* each : {list, replay, exporting}) {
@@ -160,7 +164,7 @@ struct EndpointsCommands {
     list = all->add_subcommand("list", "List hosts that fail or are switched off, open breakers");
     enable = all->add_subcommand("enable", "Switch a host on, and close its breakers");
     disable = all->add_subcommand("disable", "Switch a host off for queued deliveries");
-    for (CLI::App* each : {list, enable, disable}) add_admin_options(each, wanted.admin);
+    add_admin_options(all, {list, enable, disable}, wanted.admin);
     for (CLI::App* each : {enable, disable}) {
       each->add_option("host", wanted.host, "The host, without a port")->required();
     }

@@ -255,6 +255,10 @@ class DeliveriesTest(unittest.TestCase):
             name = self.keep(egret, "/a", b"own words", "Authorization: Bearer theirs\r\n")
             self.assertEqual(egret.ask_admin(f"/v1/deliveries/{name}")[0], 401)
             self.command(egret, "list", code=1)
+            for what in ("deliveries", "endpoints"):
+                host, port = egret.admin
+                code, _, err = support.run(what, "--admin", f"http://{host}:{port}", "--token-file", str(token), "list")
+                self.assertEqual((code, err), (0, ""), "before the act, too")
             line = support.wait_until(lambda: (out := self.command(egret, "export", "--content", "--token-file", str(token))) and json.loads(out)["status"] == "delivered" and out)
             content = json.loads(line)["content"]
             self.assertIn("Authorization: Bearer theirs\r\n", content["head"])
