@@ -84,7 +84,7 @@ std::string path_of(const std::string& id) { return "/v1/deliveries/" + percent_
 }  // namespace
 
 int deliveries_list(const DeliveriesOptions& options) {
-  constexpr std::string_view kRow = "{:30}  {:9}  {:>5}  {:24}  {:24}  {}\n";
+  constexpr std::string_view kRow = "{:39}  {:9}  {:>5}  {:24}  {:24}  {}\n";
   constexpr int kUsual = 100;
   AdminApi api;
   if (!api.open(options.admin)) return kUsage;

@@ -117,6 +117,7 @@ class DeliveriesTest(unittest.TestCase):
                 self.assertEqual(len(json.loads(egret.ask_admin("/v1/deliveries?" + query)[2])["deliveries"]), count, query)
             lines = self.command(egret, "list").splitlines()
             self.assertEqual(len(lines), 8)
+            self.assertEqual({line.index(word) for line, word in zip(lines, ["STATUS"] + 7 * ["delivered"])}, {41}, "columns")
             self.assertEqual([line.split()[0] for line in lines[1:]], names[::-1])
             for limit, more in ((1, True), (6, True), (7, False), (8, False)):
                 host, port = egret.admin
