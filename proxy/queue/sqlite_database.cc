@@ -12,16 +12,46 @@
 namespace egret::queue {
 namespace {
 
-std::string cannot_be_made(const std::string& path) {
-  return "The queue's store " + path + " cannot be made: " + std::strerror(errno) + ".";
+Failure unusable(const std::string& path, const std::string& why) {
+  return {Reason::queue_unavailable, "The queue's store " + path + " " + why + "."};
+}
+
+std::string folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+bool is_folder(const std::string& path) {
+  struct stat found {};
+  return stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
+}
+
+// Not one that may not be looked into.
+bool is_no_folder(const std::string& path) {
+  struct stat found {};
+  if (stat(path.c_str(), &found) == 0) return !S_ISDIR(found.st_mode);
+  return errno == ENOENT || errno == ENOTDIR;
+}
+
+// As errno says.
+Failure cannot_be_made(const std::string& path) {
+  const int error = errno;
+  const std::string folder = folder_of(path);
+  std::string why = "cannot be made: ";
+  if (is_no_folder(folder)) {
+    why += "there is no folder " + folder + "; make it, and let the user that Egret runs as write ";
+    why += "in it";
+  } else {
+    why += std::strerror(error);
+    if (error == EACCES || error == EROFS) why += "; Egret must be able to write in " + folder;
+  }
+  return unusable(path, why);
 }
 
 // There is no file yet: could one be made?
 Result<Database> look_at_folder(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  const char* where = folder.empty() ? "." : folder.c_str();
-  if (access(where, W_OK | X_OK) == 0) return Database();
-  return Unexpected(Reason::queue_unavailable, cannot_be_made(path));
+  if (access(folder_of(path).c_str(), W_OK | X_OK) == 0) return Database();
+  return Unexpected(cannot_be_made(path));
 }
 
 // Without locks, and without the log and its index, which even a reader would make.
@@ -114,11 +144,15 @@ Result<Database> Database::open(const std::string& path, Open how) {
   // Statistics of memory cost a lock at each allocation, and nobody asks for them.
   static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   static_cast<void>(once);
+  if (is_folder(path)) {
+    return Unexpected(
+        unusable(path, "is a folder; name a file in it, as in sqlite:" + path + "/queue.db"));
+  }
   const bool there = access(path.c_str(), F_OK) == 0;
   if (how == Open::look && !there) return look_at_folder(path);
   if (!there) {
     const int made = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    if (made < 0) return Unexpected(Reason::queue_unavailable, cannot_be_made(path));
+    if (made < 0) return Unexpected(cannot_be_made(path));
     ::close(made);
   } else if (how == Open::make) {
     // One that another has made or copied may be anybody's to read: the log beside it would be too.

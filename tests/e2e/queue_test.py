@@ -104,7 +104,8 @@ class QueueTest(unittest.TestCase):
         text = self.folder / "text.db"
         text.write_text("no database " * 100)
         before = other.read_bytes()
-        for path, wanted in ((other, "not one of Egret's"), (text, "no SQLite database"), (self.folder / "none" / "q.db", "cannot be made")):
+        for path, wanted in ((other, "not one of Egret's"), (text, "no SQLite database"), (self.folder / "none" / "q.db", "there is no folder"),
+                             (self.folder, "is a folder; name a file in it")):
             config = self.folder / "egret.yaml"
             config.write_text("listeners: [{address: 127.0.0.1:0}]\nadmin: {address: 127.0.0.1:0}\n" + ASYNC.replace("@STORE@", str(path)))
             code, _, err = support.run("check", "-c", str(config))

@@ -184,21 +184,33 @@ TEST(SqliteStoreOpen, RefusesAndLeavesWhatIsNotItsOwn) {
   }
 }
 
-TEST(SqliteStoreOpen, SaysThatThereIsNoSuchFolder) {
+TEST(SqliteStoreOpen, SaysThatThereIsNoSuchFolderAndWhatToDo) {
   const TempFolder folder;
-  const std::string path = folder.file("none/queue.db");
-  for (const std::string& why : {why_not(path), why_not_checked(path)}) {
-    EXPECT_NE(why.find(path), std::string::npos) << why;
-    EXPECT_NE(why.find("No such file or directory"), std::string::npos) << why;
+  std::ofstream(folder.file("file")).close();
+  for (const char* name : {"none", "file"}) {
+    const std::string path = folder.file(name) + "/queue.db";
+    for (const std::string& why : {why_not(path), why_not_checked(path)}) {
+      EXPECT_NE(why.find("store " + path + " cannot be made: there is no folder " +
+                         folder.file(name) + "; make it"),
+                std::string::npos)
+          << why;
+    }
   }
-  EXPECT_TRUE(folder.names().empty());
+  EXPECT_EQ(folder.names(), std::set<std::string>{"file"});
 }
 
-TEST(SqliteStoreOpen, IsNotForAFolder) {
+TEST(SqliteStoreOpen, SaysThatItIsAFolderAndLeavesItAsItIs) {
   const TempFolder folder;
-  std::filesystem::create_directory(folder.file("queue.db"));
-  EXPECT_NE(why_not(folder.file("queue.db")), "");
-  EXPECT_NE(why_not_checked(folder.file("queue.db")), "");
+  const std::string path = folder.file("queue");
+  std::filesystem::create_directory(path);
+  std::filesystem::permissions(path, std::filesystem::perms(0755));
+  for (const std::string& why : {why_not(path), why_not_checked(path)}) {
+    EXPECT_NE(
+        why.find(path + " is a folder; name a file in it, as in sqlite:" + path + "/queue.db"),
+        std::string::npos)
+        << why;
+  }
+  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms(0755));
 }
 
 TEST(SqliteStoreCheck, IsWellWithNoneYetAndMakesNone) {
