@@ -82,6 +82,11 @@ std::optional<std::string> waits_already(const queue::Listed& delivery) {
          "; to try it now, cancel it and then replay it";
 }
 
+// A request without a filter, as an empty variable in a script makes one, does not mean all.
+bool says_which(const queue::Filter& filter) {
+  return filter.state || !filter.host.empty() || !filter.sender.empty() || filter.since;
+}
+
 Response none_of_that_id() { return plain(404, "there is no delivery of that id (any more)"); }
 
 }  // namespace
@@ -171,6 +176,9 @@ async::Task<Response> replay_deliveries(queue::Client* client,
   if (client == nullptr) co_return no_queue();
   Result<queue::Filter> filter = parse_filter(query);
   if (!filter) co_return failed(filter.error());
+  if (!says_which(*filter)) {
+    co_return plain(400, "say which: status, host, sender or since; ?status=dead is all dead ones");
+  }
   using queue::State;
   if (!filter->state) filter->state = State::dead;
   if (*filter->state == State::queued || *filter->state == State::running) {

@@ -143,7 +143,10 @@ int deliveries_show(const DeliveriesOptions& options) {
 int deliveries_replay(const DeliveriesOptions& options) {
   const std::string query = query_of(options);
   if (options.id.empty() == query.empty()) {
-    return complain("deliveries replay: give an id, or a filter such as --status dead", kUsage);
+    return complain(query.empty()
+                        ? "deliveries replay: give an id, or a filter such as --status dead"
+                        : "deliveries replay: give an id or a filter, not both",
+                    kUsage);
   }
   AdminApi api;
   if (!api.open(options.admin)) return kUsage;

@@ -94,7 +94,10 @@ class DeliveriesTest(unittest.TestCase):
             self.ended(egret, alive, "delivered")
             self.assertEqual(self.command(egret, "replay", "--status", "dead", "--host", "nowhere.example"), "0 dead deliveries are queued again\n")
             self.assertEqual(self.command(egret, "replay", "--host", "nowhere.example", "--status", "delivered"), "0 delivered deliveries are queued again\n")
-            status, _, text = egret.ask_admin("/v1/deliveries/replay", "POST")
+            for query in ("", "?", "?limit=10"):
+                status, _, text = egret.ask_admin("/v1/deliveries/replay" + query, "POST")
+                self.assertEqual((status, text.partition(":")[0]), (400, "say which"))
+            status, _, text = egret.ask_admin("/v1/deliveries/replay?status=dead", "POST")
             self.assertEqual((status, json.loads(text)), (200, {"replayed": 5}))
             for name in names:
                 self.ended(egret, name, "delivered")
@@ -225,7 +228,8 @@ class DeliveriesTest(unittest.TestCase):
                                            ("/v1/deliveries/replay?status=queued", "POST", 400), ("/v1/deliveries/none/cancel", "GET", 405)):
                 self.assertEqual(egret.ask_admin(target, method)[0], status, target)
             self.command(egret, "show", "none", code=1)
-            self.command(egret, "replay", code=2)
+            self.assertIn("give an id, or a filter", self.command(egret, "replay", code=2))
+            self.assertIn("not both", self.command(egret, "replay", "none", "--status", "dead", code=2))
             self.command(egret, "list", "--status", "x", code=1)
         self.assertEqual(support.run("deliveries", "list", "--admin", "https://x/")[0], 2)
         code, _, err = support.run("deliveries", "list", "--admin", "http://127.0.0.1:1")
@@ -242,7 +246,7 @@ class DeliveriesTest(unittest.TestCase):
         with support.Egret(KEEPING) as egret:
             host, port = egret.admin
             for origin, status in ((f"http://{host}:{port}", 200), ("http://attacker.example", 403), ("null", 403), (f"http://{host}:{port + 1}", 403)):
-                self.assertEqual(egret.ask_admin("/v1/deliveries/replay", "POST", Origin=origin)[0], status, origin)
+                self.assertEqual(egret.ask_admin("/v1/deliveries/replay?status=dead", "POST", Origin=origin)[0], status, origin)
             self.assertEqual(egret.ask_admin("/v1/deliveries/replay", "POST", Host="attacker.example")[0], 403)
 
     def test_content_is_told_to_who_has_the_token(self):
