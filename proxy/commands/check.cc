@@ -15,6 +15,16 @@ config::Loaded said(config::Loaded loaded) {
   return loaded;
 }
 
+// As queue::check_postgres_store().
+Result<std::string> check_store(const config::Queue& queue) {
+  if (queue.path.empty()) {
+    return queue::check_postgres_store(queue.postgres, queue.password.value_or(Secret()));
+  }
+  const Result<> good = queue::check_sqlite_store(queue.path);
+  if (!good) return Unexpected(good.error());
+  return std::string();
+}
+
 }  // namespace
 
 config::Loaded load(const std::string& path) {
@@ -32,13 +42,15 @@ int check(const std::string& path) {
   const auto settings = load(path).settings;
   if (!settings) return 2;
   if (settings->queue) {
-    const config::Queue& kept = *settings->queue;
-    const Result<> store = kept.path.empty() ? queue::check_postgres_store(
-                                                   kept.postgres, kept.password.value_or(Secret()))
-                                             : queue::check_sqlite_store(kept.path);
+    const Result<std::string> store = check_store(*settings->queue);
     if (!store) {
       std::cerr << path << ": queue.store: " << store.error().detail << "\n";
       return 2;
+    }
+    if (!store->empty()) {
+      std::cerr << path << ": warning: queue.store: " << *store
+                << " Egret starts all the same, and tries again; until then what is to be kept is "
+                   "refused (503).\n";
     }
   }
   std::cout << (path.empty() ? "the built-in defaults" : path) << ": ok ("

@@ -22,11 +22,15 @@ std::string value_of(const Parsed& options, std::string_view keyword) {
 
 }  // namespace
 
-Result<> check_postgres_store(const std::string& uri, const Secret& password) {
+Result<std::string> check_postgres_store(const std::string& uri, const Secret& password) {
+  const Result<PostgresPlaces> places = postgres_places(uri);
+  if (!places) return Unexpected(places.error());
   const Result<std::unique_ptr<pg::Connection>> opened =
       pg::Connection::open({uri, password}, pg::Patience());
-  if (!opened) return Unexpected(opened.error());
-  return pg::check_schema(**opened);
+  if (!opened) return opened.error().detail;
+  const std::optional<pg::SchemaFailure> schema = pg::check_schema(**opened);
+  if (schema && schema->hopeless) return Unexpected(schema->failure);
+  return schema ? schema->failure.detail : "";
 }
 
 Result<PostgresPlaces> postgres_places(const std::string& uri) {

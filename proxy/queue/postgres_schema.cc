@@ -168,16 +168,15 @@ std::optional<SchemaFailure> prepare_schema(Connection& connection) {
   return failure;
 }
 
-Result<> check_schema(Connection& connection) {
+std::optional<SchemaFailure> check_schema(Connection& connection) {
   int64_t version = 0;
-  const std::optional<SchemaFailure> failure = read_version(connection, version);
-  if (failure) return Unexpected(failure->failure);
+  std::optional<SchemaFailure> failure = read_version(connection, version);
+  if (failure) return failure;
   const Result<Answer> read_only = connection.ask(kReadOnly);
   if (read_only && read_only->text(0, 0) == "on") {
-    return Unexpected(Reason::queue_unavailable,
-                      "The queue's store: PostgreSQL: it is read-only (a standby?).");
+    return SchemaFailure{postgres_failure("it is read-only (a standby?)")};
   }
-  return {};
+  return std::nullopt;
 }
 
 }  // namespace egret::queue::pg

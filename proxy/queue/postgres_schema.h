@@ -16,6 +16,6 @@ struct SchemaFailure {
 std::optional<SchemaFailure> prepare_schema(Connection& connection);
 // That they are Egret's, and of no later version, or not there yet; and that they can be written.
 // Nothing is changed.
-Result<> check_schema(Connection& connection);
+std::optional<SchemaFailure> check_schema(Connection& connection);
 
 }  // namespace egret::queue::pg

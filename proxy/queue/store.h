@@ -128,8 +128,10 @@ struct PostgresOptions {
 //   A delivery that is lent when the store is closed is queued again.
 Result<std::unique_ptr<Store>> open_postgres_store(PostgresOptions options);
 
-// Whether it can be reached, and is Egret's or empty. Nothing is made or changed.
-Result<> check_postgres_store(const std::string& uri, const Secret& password);
+// Whether open_postgres_store() would do. Errors: a URI that is none, and a database that it would
+// refuse. Otherwise empty, or a sentence: why nothing could be kept at this moment, as when the
+// database cannot be reached, does not let the role in or is read-only. Nothing is made or changed.
+Result<std::string> check_postgres_store(const std::string& uri, const Secret& password);
 
 // What libpq opens once Egret is confined.
 struct PostgresPlaces {

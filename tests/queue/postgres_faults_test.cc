@@ -225,7 +225,7 @@ TEST_F(PostgresFaults, ADatabaseThatBecomesReadOnlyIsSaidToBe) {
   const std::unique_ptr<Store> store = open();
   EXPECT_TRUE(keep(*store, "dlv_1"));
   EXPECT_EQ(server_.run("public", "ALTER ROLE egret SET default_transaction_read_only = on"), "");
-  EXPECT_EQ(check_postgres_store(server_.uri(schema_), Secret()).error().detail,
+  EXPECT_EQ(check_postgres_store(server_.uri(schema_), Secret()).value(),
             "The queue's store: PostgreSQL: it is read-only (a standby?).");
   rows(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'egret' "
@@ -242,10 +242,10 @@ TEST_F(PostgresFaults, ADatabaseThatBecomesReadOnlyIsSaidToBe) {
 
 TEST_F(PostgresFaults, TablesOfALaterVersionOrOfSomebodyElseAreLeftAlone) {
   open().reset();
-  EXPECT_TRUE(check_postgres_store(server_.uri(schema_), Secret()));
+  EXPECT_EQ(check_postgres_store(server_.uri(schema_), Secret()).value(), "");
   EXPECT_EQ(server_.run(schema_, "UPDATE egret_schema SET version = 99"), "");
   const auto why_not = [&](const std::string& schema) {
-    const Result<> checked = check_postgres_store(server_.uri(schema), Secret());
+    const Result<std::string> checked = check_postgres_store(server_.uri(schema), Secret());
     const Result<std::unique_ptr<Store>> opened = open_postgres_store({.uri = server_.uri(schema)});
     EXPECT_FALSE(opened);
     EXPECT_EQ(opened ? "" : opened.error().detail, checked.error().detail);
@@ -259,14 +259,19 @@ TEST_F(PostgresFaults, TablesOfALaterVersionOrOfSomebodyElseAreLeftAlone) {
   EXPECT_NE(why_not(other).find("not Egret's"), std::string::npos);
 }
 
+TEST_F(PostgresFaults, ADatabaseThatCannotBeReachedIsCheckedAsWhatMayPass) {
+  const Result<std::string> none = check_postgres_store("postgresql://?oops=1", Secret());
+  ASSERT_FALSE(none);
+  EXPECT_NE(none.error().detail.find("oops"), std::string::npos) << none.error().detail;
+  const Result<std::string> away = check_postgres_store("postgresql:///x?host=/nowhere", Secret());
+  EXPECT_NE(away.value().find("/nowhere"), std::string::npos) << *away;
+}
+
 TEST_F(PostgresFaults, AnEmptyDatabaseIsCheckedAndLeftEmpty) {
-  EXPECT_TRUE(check_postgres_store(server_.uri(schema_), Secret()));
+  EXPECT_EQ(check_postgres_store(server_.uri(schema_), Secret()).value(), "");
   EXPECT_EQ(
       rows("SELECT count(*) FROM information_schema.tables WHERE table_schema = '" + schema_ + "'"),
       Rows{"0"});
-  EXPECT_FALSE(check_postgres_store("postgresql:///x?host=/nowhere", Secret()));
-  const Result<> none = check_postgres_store("postgresql://?oops=1", Secret());
-  EXPECT_NE(none.error().detail.find("oops"), std::string::npos) << none.error().detail;
 }
 
 // With a server of its own, which is stopped.
