@@ -16,6 +16,11 @@ using std::chrono::milliseconds;
 
 constexpr size_t kMostWaits = 100;
 constexpr Duration kLongest = hours(24 * 365);
+constexpr std::pair<std::string_view, DeliveryMode> kModes[] = {
+    {"sync", DeliveryMode::sync},
+    {"async", DeliveryMode::async},
+    {"on-request", DeliveryMode::on_request},
+    {"fallback", DeliveryMode::fallback}};
 
 // Which of the two.
 struct Place {
@@ -63,6 +68,12 @@ void read_retention(const Mapping& mapping, Queue& queue) {
   mapping.scalar("dead", queue.dead, time);
 }
 
+bool is_mode(const Node& node) {
+  return node.kind == Node::Kind::scalar &&
+         std::any_of(std::begin(kModes), std::end(kModes),
+                     [&](const auto& mode) { return mode.first == node.text; });
+}
+
 bool keeps(const policy::Rule& rule) { return rule.delivery.mode != DeliveryMode::sync; }
 
 }  // namespace
@@ -92,13 +103,16 @@ void read_queue(const Mapping& root, Settings& settings, SecretSource& secrets) 
 
 void read_delivery(const Mapping& root, const Mapping& mapping, Delivery& delivery) {
   const bool own = mapping.has("name");
+  const Node* written = mapping.find("delivery");
+  if (written != nullptr && is_mode(*written)) {
+    const std::string_view mode = written->text;
+    mapping.error("delivery", "delivery: expected a mapping of keys, found " + in_quotes(mode) +
+                                  "; write {mode: " + std::string(mode) + "}");
+    return;
+  }
   const auto found = mapping.mapping("delivery");
   if (!found) return;
-  const bool moded = found->choice<DeliveryMode>("mode", delivery.mode,
-                                                 {{"sync", DeliveryMode::sync},
-                                                  {"async", DeliveryMode::async},
-                                                  {"on-request", DeliveryMode::on_request},
-                                                  {"fallback", DeliveryMode::fallback}});
+  const bool moded = found->choice<DeliveryMode>("mode", delivery.mode, kModes);
   found->sequence("schedule", delivery.schedule,
                   between<Duration>(milliseconds(1), kLongest, parse_duration, duration_text),
                   kMostWaits);
@@ -128,8 +142,9 @@ void read_delivery(const Mapping& root, const Mapping& mapping, Delivery& delive
   }
 }
 
+// After an error a rule may lack the `delivery` that uses it.
 void warn_unused_queue(const Mapping& root, const Settings& settings) {
-  if (!root.has("queue") || keeps(settings.defaults)) return;
+  if (!root.has("queue") || keeps(settings.defaults) || root.diagnostics().has_errors()) return;
   if (std::any_of(settings.rules.begin(), settings.rules.end(), keeps)) return;
   root.warning("queue",
                "queue: nothing uses it; write delivery: {mode: async} (on-request, fallback) in a "

@@ -102,6 +102,8 @@ TEST(Queue, MistakesAreSaid) {
       {"queue: {store: \"sqlite:q\"}\n", "nothing uses it"},
       {"defaults: {delivery: {mode: async}}\n", "a store is needed"},
       {"defaults: {delivery: {mode: later}}\n", "not one of"},
+      {"defaults: {delivery: async}\n", "found \"async\"; write {mode: async}"},
+      {"defaults: {delivery: 5}\n", "expected a mapping of keys, found one value"},
       {"defaults: {delivery: {schedule: [5]}}\n", "schedule"},
       {"defaults: {delivery: {order: fifo}}\n", "not one of"},
       {"rules: [{name: a, disable: {after: 1d}}]\n", "without a queue"},
@@ -121,6 +123,16 @@ TEST(Queue, MistakesAreSaid) {
     const Loaded loaded = load(text);
     EXPECT_NE(all_text(loaded).find(wanted), std::string::npos) << text << all_text(loaded);
     EXPECT_EQ(all_text(loaded).find("plant"), std::string::npos) << all_text(loaded);
+  }
+}
+
+TEST(Queue, IsNotSaidToBeUnusedWhenWhatUsesItIsWrong) {
+  for (const char* delivery : {"async", "{mode: asinc}", "[]"}) {
+    const std::string text =
+        "queue: {store: \"sqlite:q\"}\ndefaults: {delivery: " + std::string(delivery) + "}\n";
+    const Loaded loaded = load(text);
+    EXPECT_EQ(loaded.settings, nullptr) << text;
+    EXPECT_EQ(loaded.diagnostics.size(), 1U) << text << all_text(loaded);
   }
 }
 
