@@ -58,7 +58,9 @@ void read_isolation(const Mapping& root, const Mapping& mapping, policy::Rule& r
     if (rule.breaker.failures == 0) rule.breaker.failures = policy::Breaker().failures;
     read_breaker(*breaker, rule.breaker);
   }
-  if (const auto disable = mapping.mapping("disable")) {
+  if (mapping.is_none("disable")) {
+    rule.disable = {.on_410 = false, .after = Duration::max()};
+  } else if (const auto disable = mapping.mapping("disable")) {
     read_disable(root, *disable, mapping.has("name"), rule.disable);
   }
   if (const auto rate = mapping.mapping("rate")) {
@@ -81,7 +83,9 @@ void warn_idle_defaults(const Mapping& root, const Mapping& defaults, const Sett
     defaults.warning("rate",
                      "rate: nothing is held back while per_host is none, here and in every rule");
   }
-  if (settings.defaults.disable != built_in.disable && !root.has("queue")) {
+  const bool switches_off =
+      settings.defaults.disable != built_in.disable && !defaults.is_none("disable");
+  if (switches_off && !root.has("queue")) {
     defaults.warning("disable", "disable: without a queue nothing is switched off");
   }
 }

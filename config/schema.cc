@@ -215,9 +215,9 @@ std::vector<std::string_view> keys_of(std::string_view path) {
 }
 
 bool may_be_none(std::string_view key, std::string_view path) {
-  static constexpr std::array kNoneAllowed =
-      std::to_array<std::string_view>({"defaults.tls.crl", "defaults.tls.client_certificate",
-                                       "defaults.via", "defaults.source", "defaults.breaker"});
+  static constexpr std::array kNoneAllowed = std::to_array<std::string_view>(
+      {"defaults.tls.crl", "defaults.tls.client_certificate", "defaults.via", "defaults.source",
+       "defaults.breaker", "defaults.disable"});
   const std::string other = as_defaults(path);
   const std::string whole = (other.empty() ? std::string(path) : other) + "." + std::string(key);
   return std::find(kNoneAllowed.begin(), kNoneAllowed.end(), whole) != kNoneAllowed.end();

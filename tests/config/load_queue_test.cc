@@ -80,6 +80,17 @@ TEST(Isolation, IsRead) {
   }
 }
 
+TEST(Isolation, ARuleMaySwitchNothingOff) {
+  const policy::Disable never{.on_410 = false, .after = Duration::max()};
+  const auto settings = must_load(
+      "queue: {store: \"sqlite:q\"}\n"
+      "defaults: {delivery: {mode: async}, disable: {after: 1d}}\n"
+      "rules: [{name: a, disable: none}]\n");
+  EXPECT_EQ(settings->defaults.disable, (policy::Disable{true, hours(24)}));
+  EXPECT_EQ(settings->rules[0].disable, never);
+  EXPECT_EQ(must_load("defaults: {disable: none}\n")->defaults.disable, never);
+}
+
 TEST(Queue, MistakesAreSaid) {
   const std::pair<const char*, const char*> all[] = {
       {"queue: {}\n", "a store is needed"},
@@ -114,6 +125,7 @@ TEST(Queue, MistakesAreSaid) {
       {"defaults: {rate: {burst: 5}}\n", "here and in every rule"},
       {"defaults: {delivery: {order: host}}\n", "here and in every rule"},
       {"defaults: {breaker: never}\n", "breaker"},
+      {"defaults: {disable: never}\n", "disable: expected a mapping"},
       {"rules: [{name: a, delivery: {order: host}}]\n", "nothing is kept while mode is sync"},
       {"defaults: {delivery: {mode: fallback, order: key}}\n", "may overtake"},
       {"defaults: {delivery: {order: host}}\nrules: [{name: a, delivery: {mode: fallback}}]\n",

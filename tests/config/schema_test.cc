@@ -22,6 +22,8 @@ TEST(Schema, WhatARuleInheritsCanBeTurnedOff) {
   for (const std::string_view path : {"defaults", "rules"}) {
     EXPECT_TRUE(may_be_none("via", path));
     EXPECT_TRUE(may_be_none("source", path));
+    EXPECT_TRUE(may_be_none("breaker", path));
+    EXPECT_TRUE(may_be_none("disable", path));
     EXPECT_FALSE(may_be_none("ports", path));
   }
   EXPECT_TRUE(may_be_none("crl", "rules.tls"));
