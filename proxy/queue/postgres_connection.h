@@ -40,7 +40,6 @@ class Connection {
   Result<Answer> ask(const Sql& sql, Values values = Values());
   // What was added and not run is forgotten.
   void forget() { waiting_.clear(); }
-  [[nodiscard]] bool has_waiting() const { return !waiting_.empty(); }
 
   // It cannot be used any more.
   [[nodiscard]] bool broken() const { return broken_; }
