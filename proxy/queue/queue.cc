@@ -118,8 +118,13 @@ void Queue::remove_waker(uint64_t number) {
 
 Result<Accepted> Queue::accept(Store& store, const NewDelivery& delivery) {
   Result<Accepted> accepted = store.accept(delivery, bounds());
-  if (accepted) ++(accepted->known ? counting_.known : counting_.accepted);
+  if (accepted) count(*accepted);
   return accepted;
+}
+
+// What its sender is told is another's key is neither.
+void Queue::count(const Accepted& accepted) {
+  if (!accepted.differs) ++(accepted.known ? counting_.known : counting_.accepted);
 }
 
 Result<> Queue::settle(Store& store, const Settled& settled) {
@@ -240,7 +245,7 @@ Result<> Queue::accept_all(std::deque<Job>& batch) {
     if (!results[i] && results[i].error().reason == Reason::queue_unavailable) {
       return Unexpected(results[i].error());
     }
-    if (results[i]) ++(results[i]->known ? counting_.known : counting_.accepted);
+    if (results[i]) count(*results[i]);
     jobs[i]->acceptance->accepted = std::move(results[i]);
   }
   return {};

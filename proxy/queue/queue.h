@@ -110,6 +110,7 @@ class Queue {
   Result<> accept_all(std::deque<Job>& batch);
   Result<> work_all(std::deque<Job>& batch, Turn turn);
   void alone(Job& job);
+  void count(const Accepted& accepted);
   bool sweep_if_due();
   [[nodiscard]] bool stopping() const;
   void look();

@@ -48,6 +48,11 @@ Failure cannot_be_made(const std::string& path) {
   return unusable(path, why);
 }
 
+bool is_anybodys(const std::string& path) {
+  struct stat found {};
+  return stat(path.c_str(), &found) == 0 && (found.st_mode & S_IRWXO) != 0;
+}
+
 // There is no file yet: could one be made?
 Result<Database> look_at_folder(const std::string& path) {
   if (access(folder_of(path).c_str(), W_OK | X_OK) == 0) return Database();
@@ -156,7 +161,12 @@ Result<Database> Database::open(const std::string& path, Open how) {
     ::close(made);
   } else if (how == Open::make) {
     // One that another has made or copied may be anybody's to read: the log beside it would be too.
+    // The sandbox does not let it be changed.
     static_cast<void>(chmod(path.c_str(), S_IRUSR | S_IWUSR));
+    if (is_anybodys(path)) {
+      return Unexpected(unusable(path, "may be read by others than its owner; chmod 600 it, and " +
+                                           path + "-wal, if that is there"));
+    }
   }
   Database database;
   sqlite3* made = nullptr;

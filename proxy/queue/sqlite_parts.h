@@ -94,7 +94,7 @@ class SqliteStore final : public Store {
   DeliveryStatements deliveries_;
   PageStatements pages_;
   EndpointStatements endpoints_;
-  Stats totals_;  // as the transaction has them
+  Stats totals_;        // as the transaction has them
   int64_t oldest_ = 0;  // nothing with a smaller number is queued
   bool totals_changed_ = false;
   bool totals_lost_ = false;     // they could not be read after a rollback

@@ -22,6 +22,8 @@ using Ids = std::vector<std::string>;
 struct Fake {
   std::set<std::string> broken;  // ids at which the storage fails
   std::set<std::string> full;    // ids that are one too many
+  std::set<std::string> known;   // ids whose key is there
+  std::set<std::string> differ;  // and stands for something else
   int begins_fail = 0;           // how many of the next
   int commits_fail = 0;
   bool more_to_sweep = false;
@@ -56,6 +58,9 @@ class FakeStore final : public Store {
     fake_.log.push_back(made.id);
     if (fake_.broken.contains(made.id)) return broken();
     if (fake_.full.contains(made.id)) return Unexpected(Reason::queue_full);
+    if (fake_.known.contains(made.id)) {
+      return Accepted{.id = "first", .known = true, .differs = fake_.differ.contains(made.id)};
+    }
     pending_.push_back(made.id);
     return Accepted{.id = made.id};
   }
@@ -205,6 +210,19 @@ TEST_F(QueueTest, AcceptsWhatHasComeTogetherFirstAndClaimsLast) {
   queue_.turn();
   EXPECT_EQ(told_, (Ids{"c: c", "d: queue_unavailable", "e: e"}));
   EXPECT_EQ(queue_.counts().accepted, 5U);
+}
+
+TEST_F(QueueTest, CountsARepetitionApartAndAnotherUnderItsKeyNotAtAll) {
+  fake_.known = {"again", "another"};
+  fake_.differ = {"another"};
+  for (const char* id : {"first", "again", "another"}) submit(id);
+  auto together = std::make_shared<Queue::Acceptance>();
+  together->delivery = new_delivery("another", clock_.wall());
+  queue_.submit(together, [](const Result<>&) {});
+  queue_.turn();
+  EXPECT_TRUE(together->accepted->differs);
+  EXPECT_EQ(queue_.counts().accepted, 1U);
+  EXPECT_EQ(queue_.counts().known, 1U);
 }
 
 TEST_F(QueueTest, TicksAsOftenAsTheStoreBeats) {
