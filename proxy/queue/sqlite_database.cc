@@ -48,11 +48,6 @@ Failure cannot_be_made(const std::string& path) {
   return unusable(path, why);
 }
 
-bool is_anybodys(const std::string& path) {
-  struct stat found {};
-  return stat(path.c_str(), &found) == 0 && (found.st_mode & S_IRWXO) != 0;
-}
-
 // There is no file yet: could one be made?
 Result<Database> look_at_folder(const std::string& path) {
   if (access(folder_of(path).c_str(), W_OK | X_OK) == 0) return Database();
@@ -159,14 +154,6 @@ Result<Database> Database::open(const std::string& path, Open how) {
     const int made = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (made < 0) return Unexpected(cannot_be_made(path));
     ::close(made);
-  } else if (how == Open::make) {
-    // One that another has made or copied may be anybody's to read: the log beside it would be too.
-    // The sandbox does not let it be changed.
-    static_cast<void>(chmod(path.c_str(), S_IRUSR | S_IWUSR));
-    if (is_anybodys(path)) {
-      return Unexpected(unusable(path, "may be read by others than its owner; chmod 600 it, and " +
-                                           path + "-wal, if that is there"));
-    }
   }
   Database database;
   sqlite3* made = nullptr;
@@ -183,6 +170,15 @@ Result<Database> Database::open(const std::string& path, Open how) {
   if (made == nullptr) return Unexpected(Reason::queue_unavailable, "SQLite has no memory.");
   if (code != SQLITE_OK) return Unexpected(sqlite_failure(made));
   return database;
+}
+
+// One that another has made or copied may be anybody's to read: the log beside it would be too.
+Result<> Database::make_private(const std::string& path) {
+  static_cast<void>(chmod(path.c_str(), S_IRUSR | S_IWUSR));  // the sandbox does not allow it
+  struct stat found {};
+  if (stat(path.c_str(), &found) == 0 && (found.st_mode & S_IRWXO) == 0) return {};
+  return Unexpected(unusable(path, "may be read by others than its owner; chmod 600 it, and " +
+                                       path + "-wal, if that is there"));
 }
 
 Result<> Database::execute(const std::string& sql) {

@@ -152,7 +152,7 @@ Result<> migrate(Database& database, size_t version) {
 
 }  // namespace
 
-Result<> prepare_schema(Database& database) {
+Result<> prepare_schema(Database& database, const std::string& path) {
   // The lock before the log: then the log's index is memory, and no second process gets in. The
   // size of pages is that of a new database's only: a commit of many deliveries writes fewer, and
   // the log is short, so that nobody waits long while it is put back into the database.
@@ -162,6 +162,8 @@ Result<> prepare_schema(Database& database) {
   // What is not Egret's is left as it is.
   const Result<size_t> version = version_of(database);
   if (!version) return Unexpected(version.error());
+  const Result<> is_private = Database::make_private(path);
+  if (!is_private) return is_private;
   const Result<> set = database.execute(
       "PRAGMA journal_mode = WAL;"
       "PRAGMA synchronous = FULL;"

@@ -27,7 +27,7 @@ SqliteStore::SqliteStore(Database database)
 Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& path, WallTime now) {
   Result<Database> database = Database::open(path, Database::Open::make);
   if (!database) return Unexpected(std::move(database.error()));
-  const Result<> prepared = prepare_schema(*database);
+  const Result<> prepared = prepare_schema(*database, path);
   if (!prepared) return Unexpected(prepared.error());
   std::unique_ptr<SqliteStore> store;
   try {

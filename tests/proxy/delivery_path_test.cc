@@ -276,7 +276,9 @@ TEST(DeliveryPath, OneSenderCannotTakeEveryPlace) {
       "  - {name: b, networks: [203.0.113.0/24]}\n" +
       std::string(kAsync));
   constexpr size_t kOne = Dispatcher::kMostAtOnce / 4 * 3;
-  for (size_t i = 0; i < kOne + 20; ++i) gateway.sent(to("93.184.216." + std::to_string(i)));
+  for (size_t i = 0; i < kOne + 20; ++i) {
+    gateway.sent(to("93.184." + std::to_string(i / 200) + "." + std::to_string(i % 200)));
+  }
   EXPECT_EQ(gateway.destinations(), kOne);
   EXPECT_EQ(*gateway.settled().front().hold, gateway.loop.clock().wall() + Dispatcher::kOverShare);
   EXPECT_EQ(*gateway.settled().back().hold, *gateway.settled().front().hold + 19 * Crowd::kApart);
