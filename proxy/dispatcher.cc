@@ -24,11 +24,11 @@ int64_t milliseconds(Duration duration) {
   return std::chrono::round<std::chrono::milliseconds>(duration).count();
 }
 
-// Of a destination "scheme://host:port/path", without the path.
-std::string origin_of(const std::string& destination) {
+// A sender's lanes to the host of "scheme://host:port/path": others' do not wait for them.
+std::string crowd_at(const std::string& destination, const std::string& sender) {
   const size_t host = destination.find("://");
-  if (host == std::string::npos) return destination;
-  return destination.substr(0, destination.find('/', host + 3));
+  const size_t path = host == std::string::npos ? host : destination.find('/', host + 3);
+  return sender + "\n" + destination.substr(0, path);
 }
 
 // What an attempt says against the host itself. What Egret, its keys or its name servers did says
@@ -293,7 +293,7 @@ void Dispatcher::judge(const queue::Claimed& claimed, const KeptRequest& kept,
   if (record.failure && !record.sent && policy::is_no_attempt(record.failure->reason)) {
     const Duration least = std::max(kPause, record.retry_after);
     if (record.failure->reason == Reason::in_flight_limit) {
-      hold(origin_of(record.destination), least, settled);
+      hold(crowd_at(record.destination, claimed.sender), least, settled);
     } else {
       settled.due = services_.clock.wall() + least;
       settled.hold = settled.due;
@@ -301,7 +301,7 @@ void Dispatcher::judge(const queue::Claimed& claimed, const KeptRequest& kept,
     return;
   }
   settled.hold.reset();
-  crowd_.served(origin_of(record.destination));
+  crowd_.served(crowd_at(record.destination, claimed.sender));
   crowd_.served(claimed.sender);
   const policy::Rule& rule = kept.rule != nullptr ? *kept.rule : services_.policy->judge.defaults();
   policy::Delivered delivered{.status = record.failure ? 0 : record.status,

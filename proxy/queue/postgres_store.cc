@@ -210,6 +210,8 @@ void PostgresStore::rollback() {
   }
   in_transaction_ = false;
   forget_gathered();
+  latest_ = WallTime::max();  // lanes that were put right may not be so any more
+  put_right_ = -1;
 }
 
 Result<> PostgresStore::within(const std::function<Result<>()>& work) {

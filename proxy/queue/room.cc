@@ -5,7 +5,7 @@
 namespace egret::queue {
 namespace {
 
-// So many go at a time: the next ones need not look.
+// So many go at a time: the next ones need not look. Of the dead no more go than must.
 constexpr size_t kAtOnce = 100;
 // Few deliveries are smaller than this with their heads: one that is larger by so much may take the
 // place of one more.
@@ -40,7 +40,8 @@ Result<Room> choose_room(const FindEnded& find, uint64_t held, uint64_t bytes, u
     }
     if (!found) return Unexpected(std::move(found.error()));
     for (const Ended& each : *found) {
-      if (freed >= wanted && room.goes.size() % kAtOnce == 0) break;
+      const bool whole = state == State::dead || room.goes.size() % kAtOnce == 0;
+      if (freed >= wanted && whole) break;
       room.goes.push_back(each);
       freed += each.bytes;
     }

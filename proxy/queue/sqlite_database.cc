@@ -172,13 +172,16 @@ Result<Database> Database::open(const std::string& path, Open how) {
   return database;
 }
 
-// One that another has made or copied may be anybody's to read: the log beside it would be too.
-Result<> Database::make_private(const std::string& path) {
-  static_cast<void>(chmod(path.c_str(), S_IRUSR | S_IWUSR));  // the sandbox does not allow it
-  struct stat found {};
-  if (stat(path.c_str(), &found) == 0 && (found.st_mode & S_IRWXO) == 0) return {};
-  return Unexpected(unusable(path, "may be read by others than its owner; chmod 600 it, and " +
-                                       path + "-wal, if that is there"));
+// Whoever has made or copied it may have let others read it; and SQLite gives its log the same
+// mode. The sandbox does not let it be changed, so it is not changed without one either.
+Result<> Database::look_at_mode(const std::string& path) {
+  for (const std::string& file : {path, path + "-wal"}) {
+    struct stat found {};
+    if (stat(file.c_str(), &found) != 0 || (found.st_mode & S_IRWXO) == 0) continue;
+    return Unexpected(
+        unusable(file, "may be read by others than its owner; chmod 600 " + path + "*"));
+  }
+  return {};
 }
 
 Result<> Database::execute(const std::string& sql) {

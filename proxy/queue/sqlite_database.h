@@ -89,9 +89,8 @@ class Database {
   enum class Open : uint8_t { make, look };
   static Result<Database> open(const std::string& path, Open how);
 
-  // The file is its owner's alone from now on; his group's, where the mode cannot be changed.
-  // Errors: queue_unavailable, when it is anybody's.
-  static Result<> make_private(const std::string& path);
+  // That the file and its log are not anybody's to read. Errors: queue_unavailable.
+  static Result<> look_at_mode(const std::string& path);
   Result<> execute(const std::string& sql);
   // One number; nothing for NULL or no row.
   Result<std::optional<int64_t>> query(const std::string& sql);

@@ -9,6 +9,8 @@ namespace {
 // How many deliveries one page looks at, and one sweep forgets: others wait that long.
 constexpr int64_t kLookedAt = 20'000;
 constexpr int kForgotten = 200;
+// Rows that one look for the oldest passes over: everybody waits for it.
+constexpr int kPassedOver = 1000;
 
 // The host of "https://host:port/path"; brackets left out.
 std::string_view host_of(std::string_view destination) {
@@ -163,15 +165,20 @@ Result<Stats> SqliteStore::stats() {
   Stats stats = totals_;
   stats.running = lanes_.lent();
   if (totals_.queued == 0) return stats;
-  // What it passes over has come to its end, and is not passed over again.
-  Statement& row = pages_.oldest.bind(oldest_);
-  const Result<bool> there = row.step();
-  if (!there) return Unexpected(there.error());
-  if (*there) {
-    oldest_ = row.number(0);
-    stats.oldest = row.time(1);
+  // What it passes over has come to its end, and is not passed over again. Where there is much of
+  // it the oldest is the one that was known last, until the search has come to the next.
+  Statement& rows = pages_.from.bind(oldest_);
+  for (int i = 0; i < kPassedOver; ++i) {
+    const Result<bool> there = rows.step();
+    if (!there) return Unexpected(there.error());
+    if (!*there) break;
+    oldest_ = rows.number(0);
+    if (static_cast<State>(rows.number(2)) != State::queued) continue;
+    oldest_accepted_ = rows.time(1);
+    break;
   }
-  row.reset();
+  rows.reset();
+  stats.oldest = oldest_accepted_;
   return stats;
 }
 

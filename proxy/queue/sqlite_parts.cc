@@ -55,8 +55,8 @@ std::string listed(std::string_view rest) { return std::string(kListed).append(r
 PageStatements::PageStatements(const Database& database)
     : totals(database.prepare(
           "SELECT queued, delivered, dead, cancelled, bytes, disabled, oldest FROM totals")),
-      oldest(database.prepare("SELECT number, accepted FROM deliveries WHERE number >= ?1 "
-                              "AND state = 0 ORDER BY number LIMIT 1")),
+      from(database.prepare("SELECT number, accepted, state FROM deliveries WHERE number >= ?1 "
+                            "ORDER BY number")),
       // A bounded stretch of numbers: a filter that fits nothing does not hold up who waits.
       list(database.prepare(listed("WHERE number < ?1 AND number >= ?2 ORDER BY number DESC"))),
       by_id(database.prepare(listed("WHERE id = ?1"))),

@@ -15,7 +15,7 @@ struct DeliveryStatements {
 };
 struct PageStatements {
   explicit PageStatements(const Database& database);
-  Statement totals, oldest, list, by_id, attempts, content, requeue, cancel;
+  Statement totals, from, list, by_id, attempts, content, requeue, cancel;
   Statement finished, forget, forget_content, forget_attempts;
 };
 
@@ -96,6 +96,7 @@ class SqliteStore final : public Store {
   EndpointStatements endpoints_;
   Stats totals_;        // as the transaction has them
   int64_t oldest_ = 0;  // nothing with a smaller number is queued
+  std::optional<WallTime> oldest_accepted_;
   bool totals_changed_ = false;
   bool totals_lost_ = false;     // they could not be read after a rollback
   bool endpoints_known_ = true;  // false: there are none

@@ -162,8 +162,8 @@ Result<> prepare_schema(Database& database, const std::string& path) {
   // What is not Egret's is left as it is.
   const Result<size_t> version = version_of(database);
   if (!version) return Unexpected(version.error());
-  const Result<> is_private = Database::make_private(path);
-  if (!is_private) return is_private;
+  const Result<> mode = Database::look_at_mode(path);
+  if (!mode) return mode;
   const Result<> set = database.execute(
       "PRAGMA journal_mode = WAL;"
       "PRAGMA synchronous = FULL;"

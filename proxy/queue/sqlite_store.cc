@@ -45,7 +45,8 @@ Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& path, WallTi
 Result<> check_sqlite_store(const std::string& path) {
   Result<Database> database = Database::open(path, Database::Open::look);
   if (!database) return Unexpected(std::move(database.error()));
-  return check_schema(*database);
+  const Result<> checked = check_schema(*database);
+  return checked ? Database::look_at_mode(path) : checked;
 }
 
 // The last owner has ended while some of these lanes' deliveries were running: nobody knows what

@@ -22,7 +22,7 @@ TEST(QueueRoom, ComesOfWhatIsLookedAtOnlyAndOfTheDeadLast) {
       {"a small one makes room for more such", 250, 9, 9, 0, 1000, 268'000, true, 100, 0, 0},
       {"a large one", 250, 9, 9, 0, 150'000, 268'000, true, 200, 0, 0},
       {"cancelled ones when no others are left", 150, 90, 9, 0, 200'000, 249'000, true, 150, 50, 0},
-      {"and then the dead", 20, 20, 90, 0, 50'000, 130'000, true, 20, 20, 60},
+      {"and then as many of the dead as must", 20, 20, 90, 0, 50'000, 130'000, true, 20, 20, 10},
       {"too large for all of them", 20, 20, 90, 5000, 131'000, 135'000, false, 0, 0, 0},
       {"larger than may be kept", 20, 20, 90, 0, 900'000, 130'000, false, 0, 0, 0},
       {"of a million not all are looked at", 1'000'000, 0, 9, 0, 12'000'000, 1'000'009'000, false,

@@ -103,11 +103,20 @@ TEST_F(SqliteStoreReopened, LanesKeepTheirTurns) {
   EXPECT_EQ(claim_ids(1), Ids{"b1"});
 }
 
-TEST_F(SqliteStoreReopened, IsItsOwnersAloneWhoeverMadeTheFile) {
+TEST_F(SqliteStoreReopened, IsNotOpenedWhileOthersMayReadTheFileOrItsLog) {
   store_.reset();
-  std::filesystem::permissions(path_, std::filesystem::perms(0644));
+  const std::string log = path_ + "-wal";
+  for (const std::string& file : {path_, log}) {
+    if (file == log) std::ofstream(file) << std::string(100, 'x');  // no log that would be read
+    std::filesystem::permissions(file, std::filesystem::perms(0644));
+    const std::string why = "The queue's store " + file +
+                            " may be read by others than its owner; chmod 600 " + path_ + "*.";
+    EXPECT_EQ(why_not(path_), why);
+    EXPECT_EQ(why_not_checked(path_), why);
+    std::filesystem::permissions(file, std::filesystem::perms(0660));
+    EXPECT_EQ(why_not_checked(path_), "");
+  }
   open();
-  EXPECT_EQ(std::filesystem::status(path_).permissions(), std::filesystem::perms(0600));
 }
 
 TEST_F(SqliteStoreReopened, IsForOneAtATime) {
@@ -170,6 +179,7 @@ TEST(SqliteStoreOpen, RefusesAndLeavesWhatIsNotItsOwn) {
     } else {
       std::ofstream(path) << std::string(5000, 't');
     }
+    std::filesystem::permissions(path, std::filesystem::perms(0600));
     const std::string before = bytes_of(path);
     if (each.checked) {
       EXPECT_NE(why_not_checked(path).find(each.why), std::string::npos)
@@ -233,6 +243,7 @@ TEST(SqliteStoreCheck, IsWellWithAnEmptyFile) {
   const TempFolder folder;
   const std::string path = folder.file("queue.db");
   std::ofstream(path).close();
+  std::filesystem::permissions(path, std::filesystem::perms(0600));
   EXPECT_EQ(why_not_checked(path), "");
   EXPECT_EQ(bytes_of(path), "");
   EXPECT_EQ(why_not(path), "");
