@@ -3,44 +3,28 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <random>
 #include <utility>
 
 #include "proxy/delivery_stream.h"
 #include "proxy/exchange.h"
 #include "proxy/head_reader.h"
 #include "proxy/http/parser.h"
+#include "proxy/settlement.h"
 
 namespace egret::proxy {
 namespace {
 
 // Deliveries that one claim asks for.
 constexpr size_t kAClaim = 256;
-constexpr size_t kMostSettled = Dispatcher::kMostAtOnce + kAClaim;
+constexpr size_t kMostSettled = Dispatcher::kMostAtOnce + kAClaim + LentAhead::kMost;
 // A kept head is the sender's, and what Egret has written into it.
 constexpr size_t kHeadRoom = 16 * 1024;
-
-int64_t milliseconds(Duration duration) {
-  return std::chrono::round<std::chrono::milliseconds>(duration).count();
-}
 
 // A sender's lanes to the host of "scheme://host:port/path": others' do not wait for them.
 std::string crowd_at(const std::string& destination, const std::string& sender) {
   const size_t host = destination.find("://");
   const size_t path = host == std::string::npos ? host : destination.find('/', host + 3);
   return sender + "\n" + destination.substr(0, path);
-}
-
-// What an attempt says against the host itself. What Egret, its keys or its name servers did says
-// nothing, nor does what another host did to which the first one sent on.
-void blame(const policy::Disable& rule, const policy::Delivered& delivered, bool says_disable,
-           queue::Settled& settled) {
-  if (delivered.successful) return;
-  settled.blame =
-      !delivered.failure || policy::health_of(delivered.failure, 0) == policy::Health::failing;
-  if (settled.blame && rule.after != Duration::max()) settled.disable_after = rule.after;
-  if (says_disable) settled.disable_why = "it says webhook-delivery: disable";
-  if (delivered.status == 410 && rule.on_410) settled.disable_why = "it answers 410 Gone";
 }
 
 }  // namespace
@@ -100,7 +84,9 @@ async::Task<void> Dispatcher::run() {
     std::exception_ptr bug;
     try {
       while (carried_) settle_one_again();
-      while (!lent_.empty()) attempts_.spawn(deliver());
+      begin_what_was_lent();
+      give_back(draining_ ? ahead_.leave_all()
+                          : ahead_.leave_stale(async::Scheduler::current().now()));
       co_await turn_over();
     } catch (...) {
       bug = std::current_exception();
@@ -115,14 +101,55 @@ async::Task<void> Dispatcher::run() {
 }
 
 bool Dispatcher::has_room() const {
-  return !draining_ && under_way_ < kMostAtOnce && bytes_ < kMostBytes;
+  return !draining_ && under_way_ < kMostAtOnce && bytes_left() > 0;
+}
+
+uint64_t Dispatcher::bytes_left() const {
+  return kMostBytes - std::min(kMostBytes, bytes_ + ahead_.bytes());
+}
+
+// What was lent ahead waits until one of its lane has ended.
+void Dispatcher::begin_what_was_lent() {
+  const TimePoint now = async::Scheduler::current().now();
+  const bool none_ahead = draining_ || is_one_switched_off();
+  while (!lent_.empty()) {
+    const LentAhead::Lot lot = none_ahead && lent_.back().ahead ? LentAhead::Lot::give_back
+                                                                : ahead_.sort(lent_.back(), now);
+    if (lot == LentAhead::Lot::begin) {
+      attempts_.spawn(deliver());
+      continue;
+    }
+    if (lot == LentAhead::Lot::give_back) give_back(lent_.back());
+    lent_.pop_back();
+  }
+}
+
+// Since the queue was asked: what was lent ahead may be of its host.
+bool Dispatcher::is_one_switched_off() const {
+  return client_.queue().switched_off() != switched_off_;
+}
+
+// As it was, at once.
+void Dispatcher::give_back(const queue::Claimed& lent) {
+  outbox_.push_back({.number = lent.number,
+                     .lane = lent.lane,
+                     .fence = lent.fence,
+                     .due = services_.clock.wall()});
+}
+
+void Dispatcher::give_back(const std::list<queue::Claimed>& all) {
+  for (const queue::Claimed& each : all) give_back(each);
 }
 
 // Waits until something has come to its end, or is due and there is room for it; then takes the one
 // to the queue and brings the other, in one trip.
 async::Task<void> Dispatcher::turn_over() {
   if (outbox_.empty()) {
-    const Deadline look = has_room() ? next_look() : kNever;
+    Deadline look = has_room() ? next_look() : kNever;
+    if (ahead_.size() > 0) {
+      const TimePoint now = async::Scheduler::current().now();
+      look = std::min(look, deadline_after(now, LentAhead::kLongest));
+    }
     co_await wakeup_->event.wait(look);
   } else {
     co_await gather();
@@ -135,8 +162,12 @@ async::Task<void> Dispatcher::turn_over() {
   // What is settled makes room in its lane: there may be more of it.
   const bool claim = has_room() && (due || !outbox_.empty());
   if (!claim && outbox_.empty()) co_return;
-  const size_t most = claim ? std::min(kAClaim, kMostAtOnce - under_way_) : 0;
-  const uint64_t most_bytes = claim ? kMostBytes - bytes_ : 0;
+  queue::Wanted wanted{.ahead = ahead_.ended()};
+  if (claim) {
+    wanted.most = std::min(kAClaim, kMostAtOnce - under_way_);
+    wanted.most_bytes = bytes_left();
+    wanted.ahead_bytes = LentAhead::kMostBytes - std::min(LentAhead::kMostBytes, ahead_.bytes());
+  }
   const std::shared_ptr<const std::vector<queue::Settled>> taken = empty_outbox();
   // The queue tells the next one with what it gives; one that is not due yet it does not tell
   // again.
@@ -144,7 +175,8 @@ async::Task<void> Dispatcher::turn_over() {
   if (claim) again_.reset();
   const TimePoint began = async::Scheduler::current().now();
   asking_ = claim;
-  queue::TurnedOver turned = co_await client_.turn_over(taken, most, most_bytes);
+  switched_off_ = client_.queue().switched_off();
+  queue::TurnedOver turned = co_await client_.turn_over(taken, std::move(wanted));
   asking_ = false;
   trip_took_ = async::Scheduler::current().now() - began;
   if (turned.settled) carried_.reset();
@@ -179,9 +211,10 @@ async::Task<void> Dispatcher::gather() {
 
 // A place among what is under way, and in its sender's share.
 struct Dispatcher::Place {
-  Place(Dispatcher& of, std::string name, uint64_t size)
-      : dispatcher(of), sender(std::move(name)), bytes(size) {
+  Place(Dispatcher& of, std::string name, int64_t in, uint64_t size)
+      : dispatcher(of), sender(std::move(name)), lane(in), bytes(size) {
     Share& share = dispatcher.shares_[sender];
+    dispatcher.ahead_.begin(lane);
     ++share.attempts;
     share.bytes += bytes;
     ++dispatcher.under_way_;
@@ -193,12 +226,14 @@ struct Dispatcher::Place {
     const auto share = dispatcher.shares_.find(sender);
     share->second.bytes -= bytes;
     if (--share->second.attempts == 0) dispatcher.shares_.erase(share);
+    dispatcher.ahead_.end(lane);
     dispatcher.wakeup_->event.set();
   }
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
   Dispatcher& dispatcher;
   const std::string sender;
+  const int64_t lane;
   const uint64_t bytes;
 };
 
@@ -219,37 +254,44 @@ void Dispatcher::hold(const std::string& crowd, Duration least, queue::Settled& 
   settled.hold = settled.due;
 }
 
-// What was lent last.
+// What was lent last, and then what was lent ahead of its lane.
 async::Task<void> Dispatcher::deliver() {
-  queue::Claimed claimed = std::move(lent_.back());
+  std::optional<queue::Claimed> next = std::move(lent_.back());
   lent_.pop_back();
-  const uint32_t tries = claimed.tries;
-  const uint64_t bytes = claimed.head.size() + claimed.body.size();
-  // Given back, unless more comes of it.
-  queue::Settled settled{.number = claimed.number,
-                         .lane = claimed.lane,
-                         .fence = claimed.fence,
-                         .state = queue::State::queued,
-                         .due = services_.clock.wall() + kPause,
-                         .attempt = std::nullopt};
-  std::exception_ptr bug;
-  try {
-    if (over_share(claimed.sender, bytes)) {
-      hold(claimed.sender, kOverShare, settled);
-    } else if (!draining_) {
-      settled.hold = settled.due;
-      const Place place(*this, claimed.sender, bytes);
-      co_await attempt(std::move(claimed), settled);
+  while (next) {
+    queue::Claimed claimed = std::move(*next);
+    next.reset();
+    const uint32_t tries = claimed.tries;
+    const uint64_t bytes = claimed.head.size() + claimed.body.size();
+    // Given back, unless more comes of it.
+    queue::Settled settled{.number = claimed.number,
+                           .lane = claimed.lane,
+                           .fence = claimed.fence,
+                           .state = queue::State::queued,
+                           .due = services_.clock.wall() + kPause,
+                           .attempt = std::nullopt};
+    std::exception_ptr bug;
+    try {
+      if (over_share(claimed.sender, bytes)) {
+        hold(claimed.sender, kOverShare, settled);
+      } else if (!draining_) {
+        settled.hold = settled.due;
+        const Place place(*this, claimed.sender, claimed.lane, bytes);
+        co_await attempt(std::move(claimed), settled);
+      }
+    } catch (...) {
+      bug = std::current_exception();
     }
-  } catch (...) {
-    bug = std::current_exception();
+    if (bug) {
+      settle_bug(services_, tries, settled);
+      if (on_bug_) on_bug_(bug);
+    }
+    if (!settled.well || draining_) give_back(ahead_.leave(settled.lane));
+    if (is_one_switched_off()) give_back(ahead_.leave_all());
+    if (settled.well) next = ahead_.next(settled.lane, async::Scheduler::current().now());
+    outbox_.push_back(std::move(settled));
+    wakeup_->event.set();
   }
-  if (bug) {
-    settle_bug(tries, settled);
-    if (on_bug_) on_bug_(bug);
-  }
-  outbox_.push_back(std::move(settled));
-  wakeup_->event.set();
 }
 
 // What there was no room to try is given back.
@@ -303,54 +345,7 @@ void Dispatcher::judge(const queue::Claimed& claimed, const KeptRequest& kept,
   settled.hold.reset();
   crowd_.served(crowd_at(record.destination, claimed.sender));
   crowd_.served(claimed.sender);
-  const policy::Rule& rule = kept.rule != nullptr ? *kept.rule : services_.policy->judge.defaults();
-  policy::Delivered delivered{.status = record.failure ? 0 : record.status,
-                              .successful = record.successful,
-                              .unwanted = kept.unwanted,
-                              .retry_after = kept.retry_after};
-  if (record.failure) delivered.failure = record.failure->reason;
-  if (!delivered.retry_after) delivered.retry_after = record.retry_after;
-  const double dice = std::uniform_real_distribution<double>(0, 1)(services_.dice);
-  const policy::Next next = policy::after_attempt(rule.delivery, delivered, claimed.tries, dice);
-  using What = policy::Next::What;
-  settled.state = next.what == What::delivered ? queue::State::delivered
-                  : next.what == What::dead    ? queue::State::dead
-                                               : queue::State::queued;
-  settled.due = services_.clock.wall() + next.wait;
-  settled.well = next.what == What::delivered;
-  if (record.redirects == 0) blame(rule.disable, delivered, kept.disable, settled);
-  queue::Attempt attempt{.began = record.wall,
-                         .resolve_ms = milliseconds(record.resolve),
-                         .connect_ms = milliseconds(record.connect),
-                         .tls_ms = milliseconds(record.tls),
-                         .wait_ms = milliseconds(record.wait),
-                         .total_ms = milliseconds(record.total),
-                         .status = delivered.status};
-  if (record.failure) {
-    attempt.reason = name(record.failure->reason);
-    attempt.detail = record.failure->detail;
-  }
-  if (record.address) attempt.address = record.address->to_string();
-  settled.attempt = std::move(attempt);
-}
-
-// Counted, so that what ends by a bug each time ends with its schedule. Nothing here may throw: the
-// bug may be that there is no memory.
-void Dispatcher::settle_bug(uint32_t tries, queue::Settled& settled) {
-  const policy::Delivery& schedule = services_.policy->judge.defaults().delivery;
-  const policy::Next next =
-      policy::after_attempt(schedule, {.failure = Reason::internal_error}, tries, 0.5);
-  const bool again = next.what == policy::Next::What::again;
-  settled.state = again ? queue::State::queued : queue::State::dead;
-  settled.due = services_.clock.wall() + next.wait;
-  settled.hold.reset();
-  settled.well = false;
-  settled.blame = false;
-  settled.disable_why.clear();
-  settled.disable_after.reset();
-  settled.attempt.emplace();
-  settled.attempt->began = services_.clock.wall();
-  settled.attempt->reason = name(Reason::internal_error);
+  settle_attempt(services_, kept, claimed.tries, settled);
 }
 
 void Dispatcher::settle_one_again() {

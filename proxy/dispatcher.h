@@ -8,6 +8,7 @@
 
 #include "proxy/async/task_set.h"
 #include "proxy/crowd.h"
+#include "proxy/lent_ahead.h"
 #include "proxy/queue/client.h"
 #include "proxy/sender_connection.h"
 #include "proxy/services.h"
@@ -45,7 +46,8 @@ class Dispatcher {
   // Borrows nothing more; attempts under way go on.
   void drain();
   [[nodiscard]] bool at_rest() const {
-    return attempts_.size() == 0 && outbox_.empty() && carried_ == nullptr && !asking_;
+    return attempts_.size() == 0 && ahead_.size() == 0 && outbox_.empty() && carried_ == nullptr &&
+           !asking_;
   }
 
  private:
@@ -61,12 +63,16 @@ class Dispatcher {
   std::shared_ptr<const std::vector<queue::Settled>> empty_outbox();
   async::Task<void> gather();
   [[nodiscard]] bool has_room() const;
+  [[nodiscard]] uint64_t bytes_left() const;
+  void begin_what_was_lent();
+  [[nodiscard]] bool is_one_switched_off() const;
+  void give_back(const queue::Claimed& lent);
+  void give_back(const std::list<queue::Claimed>& all);
   async::Task<void> deliver();
   async::Task<void> attempt(queue::Claimed claimed, queue::Settled& settled);
   void hold(const std::string& crowd, Duration least, queue::Settled& settled);
   [[nodiscard]] bool over_share(const std::string& sender, uint64_t bytes) const;
   void judge(const queue::Claimed& claimed, const KeptRequest& kept, queue::Settled& settled);
-  void settle_bug(uint32_t tries, queue::Settled& settled);
   void settle_one_again();
   async::Task<void> settle_again(std::list<queue::Settled>::iterator settled);
   [[nodiscard]] Deadline next_look() const;
@@ -80,7 +86,9 @@ class Dispatcher {
   uint64_t bytes_ = 0;  // of content under way
   std::map<std::string, Share, std::less<>> shares_;
   Crowd crowd_;                       // by destination, and by sender
-  std::vector<queue::Claimed> lent_;  // not begun yet; the next one last
+  std::vector<queue::Claimed> lent_;  // not looked at yet; the next one last
+  LentAhead ahead_;
+  uint64_t switched_off_ = 0;  // as the queue counted it when it was asked last
   // Of what has come to its end; it never grows beyond what was reserved.
   std::vector<queue::Settled> outbox_;
   // Deliveries are asked for: some may be on their way.

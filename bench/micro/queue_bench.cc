@@ -54,7 +54,7 @@ class Bench {
              .well = true},
             now_));
       }
-      lent = store_->claim(most, uint64_t{32} << 20, now_).value();
+      lent = store_->claim({.most = most, .most_bytes = uint64_t{32} << 20}, now_).value();
       must(store_->commit());
       benchmark::DoNotOptimize(store_->stats());
       benchmark::DoNotOptimize(store_->next_due());

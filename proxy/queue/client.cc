@@ -72,13 +72,14 @@ void Client::leave(std::vector<Settled> settled) {
 }
 
 async::Task<TurnedOver> Client::turn_over(std::shared_ptr<const std::vector<Settled>> settled,
-                                          size_t most, uint64_t most_bytes) {
+                                          Wanted wanted) {
   struct Both {
     async::Event came;
     int left = 2;
     TurnedOver outcome{.settled = {}, .claimed = std::vector<Claimed>()};
   };
   auto both = std::make_shared<Both>();
+  const bool claims = wanted.most > 0;
   const auto tell = [both, mailbox = mailbox_] {
     mailbox->post([both] {
       if (--both->left == 0) both->came.set();
@@ -89,8 +90,9 @@ async::Task<TurnedOver> Client::turn_over(std::shared_ptr<const std::vector<Sett
     both->outcome.settled = std::move(kept);
     tell();
   };
-  Queue::Work claim = [&queue = queue_, both, most, most_bytes](Store& store) -> Result<> {
-    both->outcome.claimed = store.claim(most, most_bytes, queue.now());
+  Queue::Work claim = [&queue = queue_, both,
+                       wanted = std::move(wanted)](Store& store) -> Result<> {
+    both->outcome.claimed = store.claim(wanted, queue.now());
     if (!both->outcome.claimed) return Unexpected(both->outcome.claimed.error());
     return {};
   };
@@ -98,10 +100,10 @@ async::Task<TurnedOver> Client::turn_over(std::shared_ptr<const std::vector<Sett
     if (!kept) both->outcome.claimed = Unexpected(std::move(kept.error()));
     tell();
   };
-  if (settled->empty() || most == 0) both->left = 1;
+  if (settled->empty() || !claims) both->left = 1;
   if (settled->empty()) {
     queue_.submit(std::move(claim), std::move(on_claimed), Queue::Turn::last);
-  } else if (most == 0) {
+  } else if (!claims) {
     queue_.submit(std::move(settle), std::move(on_settled));
   } else {
     queue_.submit(std::move(settle), std::move(on_settled), std::move(claim),
@@ -168,7 +170,7 @@ async::Task<Result<std::vector<Endpoint>>> Client::endpoints() {
 async::Task<Result<bool>> Client::disable(std::string host, std::string why) {
   std::function<Result<bool>(Store&)> work = [&queue = queue_, host = std::move(host),
                                               why = std::move(why)](Store& store) {
-    return store.disable(host, why, queue.now());
+    return queue.disable(store, host, why);
   };
   return ask<bool>(std::move(work));
 }

@@ -26,9 +26,9 @@ class Client {
   async::Task<Result<Accepted>> accept(NewDelivery delivery);
   async::Task<Result<std::optional<Accepted>>> known(NewDelivery delivery);
   async::Task<Result<>> settle(Settled settled);
-  // All of them, and a claim in the same transaction as a rule; `most` 0: no claim.
+  // All of them, and a claim in the same transaction as a rule; nothing wanted: no claim.
   async::Task<TurnedOver> turn_over(std::shared_ptr<const std::vector<Settled>> settled,
-                                    size_t most, uint64_t most_bytes);
+                                    Wanted wanted);
   // Settles them without waiting.
   void leave(std::vector<Settled> settled);
   async::Task<Result<Page>> list(Filter filter);

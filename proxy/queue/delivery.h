@@ -60,6 +60,21 @@ struct Claimed {
   uint32_t tries = 0;  // since it was accepted or replayed; not this one
   std::string head;
   std::string body;
+  bool ahead = false;  // begun once another of the lane has ended, in its place
+};
+
+// What a claim asks for.
+struct Wanted {
+  size_t most = 0;          // deliveries
+  uint64_t most_bytes = 0;  // of content: no more than the one that passes it
+  // Of these lanes, more than their windows hold: what is lent of them goes well, and who has to
+  // ask for each next one waits for a commit each time.
+  struct Ahead {
+    int64_t lane = 0;
+    size_t most = 0;
+  };
+  std::vector<Ahead> ahead = {};
+  uint64_t ahead_bytes = 0;
 };
 
 // What came of one attempt, for whoever asks later. Times in milliseconds, as in the access log.

@@ -157,17 +157,18 @@ Result<std::vector<Claimed>> PostgresStore::lend(const std::vector<Ready>& lanes
   return all;
 }
 
-Result<std::vector<Claimed>> PostgresStore::claim(size_t most, uint64_t most_bytes, WallTime now) {
+// Nothing is lent ahead: the window is the fleet's.
+Result<std::vector<Claimed>> PostgresStore::claim(const Wanted& wanted, WallTime now) {
   std::vector<Claimed> all;
-  if (most == 0 || most_bytes == 0) return all;
+  if (wanted.most == 0 || wanted.most_bytes == 0) return all;
   if (!connected()) return Unexpected(why_);
   latest_ = std::max(latest_, now);
   Result<> done = flush();
   if (!done) return Unexpected(done.error());
-  Result<std::vector<Ready>> lanes = lock_ready(most, now);
+  Result<std::vector<Ready>> lanes = lock_ready(wanted.most, now);
   if (!lanes) return Unexpected(lanes.error());
   if (!lanes->empty()) {
-    done = choose(*lanes, most, most_bytes, now);
+    done = choose(*lanes, wanted.most, wanted.most_bytes, now);
     if (!done) return Unexpected(done.error());
     Result<std::vector<Claimed>> lent = lend(*lanes, now);
     if (!lent) return lent;

@@ -42,7 +42,7 @@ class PostgresStore final : public Store {
   Result<std::optional<Accepted>> known(const NewDelivery& delivery) override;
 
   // postgres_claims.cc
-  Result<std::vector<Claimed>> claim(size_t most, uint64_t most_bytes, WallTime now) override;
+  Result<std::vector<Claimed>> claim(const Wanted& wanted, WallTime now) override;
   Result<> settle(const Settled& settled, WallTime now) override;
 
   // postgres_owners.cc

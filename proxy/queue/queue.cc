@@ -137,6 +137,11 @@ Result<> Queue::settle(Store& store, const Settled& settled) {
   return done;
 }
 
+Result<bool> Queue::disable(Store& store, const std::string& host, const std::string& why) {
+  ++switched_off_;
+  return store.disable(host, why, clock_.wall());
+}
+
 bool Queue::turn() {
   tick_if_due();
   std::deque<Job> batch;

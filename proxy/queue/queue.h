@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -86,7 +87,9 @@ class Queue {
   Result<Accepted> accept(Store& store, const NewDelivery& delivery);
   // Settles, and counts it.
   Result<> settle(Store& store, const Settled& settled);
-
+  // Switches a host off, and counts it: what is lent and has not begun may be meant.
+  Result<bool> disable(Store& store, const std::string& host, const std::string& why);
+  [[nodiscard]] uint64_t switched_off() const { return switched_off_; }
   // A beat of the store that is due; then one commit with everything that has come, or a sweep that
   // is due. False: there is nothing more to do. Only while the thread is not running.
   bool turn();
@@ -139,6 +142,7 @@ class Queue {
   uint64_t next_waker_ = 1;
   bool stopping_ = false;
 
+  std::atomic<uint64_t> switched_off_ = 0;
   std::thread thread_;
 };
 

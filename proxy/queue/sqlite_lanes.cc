@@ -41,6 +41,14 @@ Lane read_lane(const Statement& row) {
 
 }  // namespace
 
+void Lane::changed_from(uint32_t held) {
+  if (running <= holds()) {
+    crowded = false;
+  } else if (holds() < held) {
+    crowded = true;
+  }
+}
+
 void Lane::add(WallTime due, int64_t of) {
   if (fifo) {
     first_known = false;  // it may stand before, or behind
@@ -184,14 +192,15 @@ Result<Lane*> Lanes::take(const NewDelivery& delivery) {
     lane = &keep(std::move(fresh));
   }
   change(*lane);
+  const uint32_t held = lane->holds();
   lane->width = width;
+  lane->changed_from(held);
   ++lane->kept;
   return lane;
 }
 
 Result<Lane*> Lanes::find(int64_t number) {
-  const auto known = lanes_.find(number);
-  if (known != lanes_.end()) return &known->second;
+  if (Lane* known = in_memory(number)) return known;
   Statement& row = find_.bind(number);
   const Result<bool> there = row.step();
   if (!there) return Unexpected(there.error());
@@ -199,6 +208,11 @@ Result<Lane*> Lanes::find(int64_t number) {
   Lane& lane = keep(read_lane(row));
   row.reset();
   return &lane;
+}
+
+Lane* Lanes::in_memory(int64_t number) {
+  const auto known = lanes_.find(number);
+  return known == lanes_.end() ? nullptr : &known->second;
 }
 
 Result<std::vector<Lane*>> Lanes::all(Statement& numbers) {

@@ -35,6 +35,8 @@ struct Lane {
   WallTime held_until = {};
   WallTime served = {};              // a lane that was served stands behind those that wait
   std::optional<WallTime> next_due;  // when claim() may find something; nothing: not as things are
+  // More may be under way than it holds now: its window has closed, or it has become narrower.
+  bool crowded = false;
 
   // The rest is not stored.
   std::optional<WallTime> stored_due;  // next_due, as the table has it
@@ -46,7 +48,12 @@ struct Lane {
   bool changed = false;  // since it was stored
   bool undoable = false;
 
-  [[nodiscard]] bool is_full() const { return running >= std::min(window, width); }
+  [[nodiscard]] uint32_t holds() const { return std::min(window, width); }
+  [[nodiscard]] bool is_full() const { return running >= holds(); }
+  // What is lent ahead is begun in the place of what has ended: as many are under way as before.
+  [[nodiscard]] bool lends_ahead() const { return !fifo && !crowded && window >= width; }
+  // After `running`, `window` or `width` has changed; `held` is what it held before.
+  void changed_from(uint32_t held);
   // One more is queued, or again.
   void add(WallTime due, int64_t number);
 };
@@ -68,6 +75,8 @@ class Lanes {
   // The delivery's; made when there is none.
   Result<Lane*> take(const NewDelivery& delivery);
   Result<Lane*> find(int64_t number);
+  // Nothing: it is not in memory.
+  [[nodiscard]] Lane* in_memory(int64_t number);
   Result<std::vector<Lane*>> of_host(const std::string& host);
   // Of which something may be claimed, the one that waits longest first.
   Result<std::vector<Lane*>> ready(WallTime now, size_t most);

@@ -36,7 +36,7 @@ class SqliteStore final : public Store {
   void rollback() override;
   Result<Accepted> accept(const NewDelivery& delivery, const Bounds& bounds) override;
   Result<std::optional<Accepted>> known(const NewDelivery& delivery) override;
-  Result<std::vector<Claimed>> claim(size_t most, uint64_t most_bytes, WallTime now) override;
+  Result<std::vector<Claimed>> claim(const Wanted& wanted, WallTime now) override;
   Result<std::optional<WallTime>> next_due() override;
   Result<> settle(const Settled& settled, WallTime now) override;
 
@@ -78,6 +78,8 @@ class SqliteStore final : public Store {
   Result<> queue_up(Lane& lane, WallTime due, int64_t number);
   Result<> take_due(Lane& lane, size_t most, std::vector<Claimed>& all, uint64_t& bytes,
                     WallTime now);
+  Result<> lend_ahead(const Wanted& wanted, uint64_t bytes, std::vector<Claimed>& all,
+                      WallTime now);
   [[nodiscard]] State state_of(int64_t number, int64_t stored) const;
   [[nodiscard]] Listed read_listed(const Statement& row) const;
   Result<> bury_one(int64_t number, WallTime now);

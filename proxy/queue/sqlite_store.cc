@@ -302,7 +302,8 @@ Result<> SqliteStore::take_due(Lane& lane, size_t most, std::vector<Claimed>& al
                    .sender = rows.text(2),
                    .tries = static_cast<uint32_t>(rows.number(3)),
                    .head = rows.text(8),
-                   .body = rows.text(9)});
+                   .body = rows.text(9),
+                   .ahead = lane.running + taken >= lane.holds()});
     bytes -= std::min<uint64_t>(bytes, all.back().head.size() + all.back().body.size());
     lane.seen_due = Statement::to_ms(due);
     lane.seen_number = number;
@@ -319,19 +320,39 @@ Result<> SqliteStore::take_due(Lane& lane, size_t most, std::vector<Claimed>& al
   return place(lane);
 }
 
-Result<std::vector<Claimed>> SqliteStore::claim(size_t most, uint64_t most_bytes, WallTime now) {
-  const Result<std::vector<Lane*>> ready = lanes_.ready(now, most);
+Result<std::vector<Claimed>> SqliteStore::claim(const Wanted& wanted, WallTime now) {
+  const Result<std::vector<Lane*>> ready = lanes_.ready(now, wanted.most);
   if (!ready) return Unexpected(ready.error());
   latest_ = std::max(latest_, now);
   std::vector<Claimed> all;
+  uint64_t bytes = wanted.most_bytes;
   for (Lane* lane : *ready) {
-    if (all.size() >= most || most_bytes == 0) break;
-    const size_t room = std::min(lane->window, lane->width) - lane->running;
-    const size_t take = std::min({room, most - all.size(), of_one_lane(most, ready->size())});
-    const Result<> taken = take_due(*lane, take, all, most_bytes, now);
+    if (all.size() >= wanted.most || bytes == 0) return all;
+    const size_t room = lane->holds() - lane->running;
+    const size_t take =
+        std::min({room, wanted.most - all.size(), of_one_lane(wanted.most, ready->size())});
+    const Result<> taken = take_due(*lane, take, all, bytes, now);
     if (!taken) return Unexpected(taken.error());
   }
+  const Result<> ahead = lend_ahead(wanted, std::min(bytes, wanted.ahead_bytes), all, now);
+  if (!ahead) return Unexpected(ahead.error());
   return all;
+}
+
+Result<> SqliteStore::lend_ahead(const Wanted& wanted, uint64_t bytes, std::vector<Claimed>& all,
+                                 WallTime now) {
+  for (const Wanted::Ahead& each : wanted.ahead) {
+    Lane* lane = lanes_.in_memory(each.lane);
+    if (lane == nullptr || !lane->lends_ahead() || lane->held_until > now) continue;
+    const size_t most = std::min(each.most, wanted.most - std::min(wanted.most, all.size()));
+    if (most == 0 || bytes == 0) break;
+    const Result<bool> off = totals_.disabled > 0 ? is_disabled(lane->host) : false;
+    if (!off) return Unexpected(off.error());
+    if (*off) continue;
+    const Result<> taken = take_due(*lane, most, all, bytes, now);
+    if (!taken) return taken;
+  }
+  return {};
 }
 
 Result<std::optional<WallTime>> SqliteStore::next_due() { return lanes_.next_due(); }
@@ -343,6 +364,7 @@ Result<> SqliteStore::settle(const Settled& settled, WallTime now) {
   if (!found) return Unexpected(found.error());
   Lane& lane = **found;
   lanes_.change(lane);
+  const uint32_t held = lane.holds();
   --lane.running;
   lane.served = std::min(lane.served, now);  // the clock may have been ahead
   WallTime hold = settled.hold.value_or(WallTime());
@@ -354,6 +376,7 @@ Result<> SqliteStore::settle(const Settled& settled, WallTime now) {
   } else if (!settled.hold) {
     hold = settled.due;
   }
+  lane.changed_from(held);
   lane.held_until = std::max(lane.held_until, Statement::from_ms(Statement::to_ms(hold)));
   if (!settled.attempt) return queue_up(lane, lent->due, settled.number);
   if (settled.state == State::queued) return queue_up(lane, settled.due, settled.number);

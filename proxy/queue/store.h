@@ -50,10 +50,10 @@ class Store {
                                                    const Bounds& bounds);
   // What is there under the delivery's Idempotency-Key, if anything.
   virtual Result<std::optional<Accepted>> known(const NewDelivery& delivery) = 0;
-  // At most `most` that are due, lane by lane, the lane that waits longest first, a few of each:
-  // the cost does not grow with what is queued. They are lent until settle().
-  // No more than the one that passes `most_bytes` of content.
-  virtual Result<std::vector<Claimed>> claim(size_t most, uint64_t most_bytes, WallTime now) = 0;
+  // Those that are due, lane by lane, the lane that waits longest first, a few of each: the cost
+  // does not grow with what is queued. They are lent until settle(). A store may lend nothing
+  // ahead, and does not while other lanes wait.
+  virtual Result<std::vector<Claimed>> claim(const Wanted& wanted, WallTime now) = 0;
   // When claim() may find something again, as things are; nothing: not before something changes.
   virtual Result<std::optional<WallTime>> next_due() = 0;
   // What is not lent (any more) to this store stays as it is.

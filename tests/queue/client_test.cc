@@ -23,11 +23,12 @@ Task<void> round_trip(Client& client) {
   const Result<Accepted> accepted = co_await client.accept(std::move(made));
   EXPECT_TRUE(accepted);
   const auto none = std::make_shared<const std::vector<Settled>>();
-  const TurnedOver first = co_await client.turn_over(none, 10, 1000);
+  const Wanted wanted{.most = 10, .most_bytes = 1000};
+  const TurnedOver first = co_await client.turn_over(none, wanted);
   const Result<std::vector<Claimed>>& claimed = first.claimed;
   EXPECT_TRUE(claimed && claimed->size() == 1);
   if (!claimed || claimed->size() != 1) co_return;
-  const TurnedOver again = co_await client.turn_over(none, 10, 1000);
+  const TurnedOver again = co_await client.turn_over(none, wanted);
   EXPECT_TRUE(again.claimed && again.claimed->empty());
   Settled settled{.number = claimed->front().number,
                   .lane = claimed->front().lane,
@@ -124,7 +125,8 @@ TEST_F(ManualQueueClient, TurnsOverInOneCommit) {
   loop_.run_until_idle();
   const auto turn_over = [&](std::vector<Settled> settled, size_t most) {
     auto all = std::make_shared<const std::vector<Settled>>(std::move(settled));
-    Task<TurnedOver> task = client_.turn_over(std::move(all), most, 1000);
+    Wanted wanted{.most = most, .most_bytes = 1000};
+    Task<TurnedOver> task = client_.turn_over(std::move(all), std::move(wanted));
     task.start();
     const uint64_t before = queue_.counts().commits;
     queue_.turn();
@@ -157,8 +159,8 @@ TEST_F(ManualQueueClient, LeavesWhatNobodyWaitsFor) {
   Task<Result<Accepted>> task = accept();
   task.start();
   queue_.turn();
-  Task<TurnedOver> trip =
-      client_.turn_over(std::make_shared<const std::vector<Settled>>(), 10, 1000);
+  Task<TurnedOver> trip = client_.turn_over(std::make_shared<const std::vector<Settled>>(),
+                                            Wanted{.most = 10, .most_bytes = 1000});
   trip.start();
   queue_.turn();
   loop_.run_until_idle();

@@ -95,7 +95,7 @@ class Workload {
   void claim() {
     Result<std::vector<Claimed>> found;
     const bool kept = turn([&](Store& store) {
-      found = store.claim(2, 1U << 20, clock_.wall());
+      found = store.claim({.most = 2, .most_bytes = 1U << 20}, clock_.wall());
       return found;
     });
     if (kept) claimed_ = std::move(*found);

@@ -48,7 +48,8 @@ class PostgresFaults : public testing::Test {
   }
   Result<> claim(Store& store, std::vector<Claimed>& all) {
     const Result<> done = within(store, [&]() -> Result<> {
-      Result<std::vector<Claimed>> some = store.claim(100, UINT64_MAX, now());
+      Result<std::vector<Claimed>> some =
+          store.claim({.most = 100, .most_bytes = UINT64_MAX}, now());
       if (!some) return Unexpected(some.error());
       all = std::move(*some);
       return {};

@@ -54,7 +54,8 @@ class PostgresFleet : public testing::Test {
   std::vector<Claimed> claim(Store& store, size_t most = 64) const {
     std::vector<Claimed> all;
     within(store, [&]() -> Result<> {
-      Result<std::vector<Claimed>> some = store.claim(most, UINT64_MAX, now());
+      Result<std::vector<Claimed>> some =
+          store.claim({.most = most, .most_bytes = UINT64_MAX}, now());
       if (!some) return Unexpected(some.error());
       all = std::move(*some);
       return {};
@@ -203,7 +204,8 @@ TEST_F(PostgresFleet, TwoThatWantTheSameLanesDoNotWaitForEachOther) {
         if (!accepted) done = Unexpected(accepted.error());
       }
       if (done) {
-        Result<std::vector<Claimed>> some = store->claim(16, UINT64_MAX, now());
+        Result<std::vector<Claimed>> some =
+            store->claim({.most = 16, .most_bytes = UINT64_MAX}, now());
         if (some) claimed = std::move(*some);
         if (!some) done = Unexpected(some.error());
       }

@@ -74,8 +74,7 @@ class FakeStore final : public Store {
     return {};
   }
   [[nodiscard]] uint32_t owners() const override { return 3; }
-  Result<std::vector<Claimed>> claim(size_t /*most*/, uint64_t /*bytes*/,
-                                     WallTime /*now*/) override {
+  Result<std::vector<Claimed>> claim(const Wanted& /*wanted*/, WallTime /*now*/) override {
     fake_.log.emplace_back("claim");
     return std::vector<Claimed>();
   }
@@ -169,7 +168,7 @@ TEST_F(QueueTest, TakesBothOfAPairInOneTransaction) {
       [](Store& store) { return store.settle({}, WallTime()); },
       [this](const Result<>& done) { told_.emplace_back(done ? "settled" : "not settled"); },
       [](Store& store) -> Result<> {
-        EXPECT_TRUE(store.claim(1, 1, WallTime()));
+        EXPECT_TRUE(store.claim({.most = 1, .most_bytes = 1}, WallTime()));
         return {};
       },
       [this](const Result<>&) { told_.emplace_back("claimed"); });
@@ -192,7 +191,7 @@ TEST_F(QueueTest, AcceptsWhatHasComeTogetherFirstAndClaimsLast) {
   fake_.full = {"full"};
   queue_.submit(
       [](Store& store) -> Result<> {
-        EXPECT_TRUE(store.claim(1, 1, WallTime()));
+        EXPECT_TRUE(store.claim({.most = 1, .most_bytes = 1}, WallTime()));
         return {};
       },
       [this](const Result<>&) { told_.emplace_back("claimed"); }, Queue::Turn::last);

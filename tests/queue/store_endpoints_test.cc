@@ -40,7 +40,7 @@ class StoreEndpoints : public testing::TestWithParam<Kind> {
     return in([&] { return store_->accept(delivery, Bounds()); });
   }
   std::vector<Claimed> claim(size_t most = 100) {
-    return in([&] { return store_->claim(most, UINT64_MAX, now()); });
+    return in([&] { return store_->claim({.most = most, .most_bytes = UINT64_MAX}, now()); });
   }
   void settle(const Claimed& claimed, bool well, std::string why = {}, bool blame = true) {
     in([&] {

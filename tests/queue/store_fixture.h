@@ -212,7 +212,10 @@ class StoreTest : public testing::TestWithParam<Kind> {
     EXPECT_TRUE(accept(new_delivery(id, now(), lane)));
   }
   std::vector<Claimed> claim(size_t most = 100, uint64_t most_bytes = 1U << 30) {
-    return std::move(*within([&] { return store_->claim(most, most_bytes, now()); }));
+    return claim(Wanted{.most = most, .most_bytes = most_bytes});
+  }
+  std::vector<Claimed> claim(const Wanted& wanted) {
+    return std::move(*within([&] { return store_->claim(wanted, now()); }));
   }
   std::vector<std::string> claim_ids(size_t most = 100, uint64_t most_bytes = 1U << 30) {
     std::vector<std::string> ids;

@@ -142,7 +142,7 @@ TEST_P(StoreClaim, ARollbackUndoesLoansAndSettlements) {
                               .attempt = Attempt{.began = now(), .status = 204},
                               .well = true},
                              now()));
-  EXPECT_EQ(store_->claim(2, 1U << 30, now())->size(), 2U);
+  EXPECT_EQ(store_->claim({.most = 2, .most_bytes = 1U << 30}, now())->size(), 2U);
   store_->rollback();
   EXPECT_EQ(show("dlv_0").delivery.state, State::running);
   EXPECT_EQ(show("dlv_1").delivery.state, State::queued);

@@ -31,9 +31,8 @@ class KeepingSandbox::Breakable final : public queue::Store {
   Result<std::optional<queue::Accepted>> known(const queue::NewDelivery& delivery) override {
     return store_->known(delivery);
   }
-  Result<std::vector<queue::Claimed>> claim(size_t most, uint64_t most_bytes,
-                                            WallTime now) override {
-    return store_->claim(most, most_bytes, now);
+  Result<std::vector<queue::Claimed>> claim(const queue::Wanted& wanted, WallTime now) override {
+    return store_->claim(wanted, now);
   }
   Result<std::optional<WallTime>> next_due() override { return store_->next_due(); }
   Result<> settle(const queue::Settled& settled, WallTime now) override {
@@ -164,7 +163,7 @@ const std::vector<queue::Settled>& KeepingSandbox::settled() const { return stor
 void KeepingSandbox::disable(const std::string& host) {
   queue_->submit(
       [&](queue::Store& store) -> Result<> {
-        const Result<bool> done = store.disable(host, "a test", loop.clock().wall());
+        const Result<bool> done = queue_->disable(store, host, "a test");
         if (!done) return Unexpected(done.error());
         return {};
       },
