@@ -20,19 +20,11 @@ TimePoint now() { return async::Scheduler::current().now(); }
 
 double roll(std::mt19937_64& dice) { return std::uniform_real_distribution<double>(0, 1)(dice); }
 
-// "dlv_", the microseconds of its acceptance and 120 random bits, 5 bits a letter or digit. Ids
-// that grow stand side by side in a store's index: one page is written for many.
+// Ids that grow stand side by side in a store: one page is written for many.
 std::string new_delivery_id(WallTime accepted) {
-  static constexpr std::string_view kDigits = "0123456789abcdefghjkmnpqrstvwxyz";
-  static constexpr int kBits = 55;  // until the year 3111
-  static constexpr size_t kRandom = 24;
   const auto since = accepted.time_since_epoch();
   const int64_t us = std::chrono::floor<std::chrono::microseconds>(since).count();
-  std::string id = "dlv_";
-  for (int shift = kBits - 5; shift >= 0; shift -= 5) {
-    id += kDigits[static_cast<size_t>(us >> shift) & 31];
-  }
-  return id + signing::new_id().substr(4, kRandom);
+  return queue::delivery_id(us, signing::new_id().substr(4, queue::kUnguessable));
 }
 
 // What an Idempotency-Key stands for.

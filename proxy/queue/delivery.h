@@ -24,7 +24,7 @@ std::optional<State> parse_state(std::string_view word);
 // What is kept of a request so that it can be sent when its sender has long gone. No key is in it:
 // a delivery is signed at each attempt, by the keys that its rule has then.
 struct NewDelivery {
-  std::string id;           // "dlv_…", unguessable
+  std::string id;           // delivery_id(); a store may change its number (Accepted::id says)
   std::string webhook_id;   // the same in every attempt
   std::string sender;       // by name; empty: senders are not told apart
   std::string rule;         // that took it, for who looks at it; every attempt is judged anew
@@ -49,6 +49,13 @@ struct Accepted {
   bool differs = false;         // known, but it stands for another request: refuse it
   State state = State::queued;  // as it is kept; dead at once, when its endpoint is switched off
 };
+
+// "dlv_", a number (of at most 55 bits) and 24 letters and digits that nobody can guess. By its
+// number a store may find it, without an index of ids.
+std::string delivery_id(int64_t number, std::string_view unguessable);
+// Nothing: it is of another form.
+std::optional<int64_t> number_in(std::string_view delivery_id);
+constexpr size_t kUnguessable = 24;
 
 // A delivery that is due, lent to the dispatcher until it is settled.
 struct Claimed {

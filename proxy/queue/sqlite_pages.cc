@@ -7,7 +7,7 @@ namespace egret::queue {
 namespace {
 
 // How many deliveries one page looks at, and one sweep forgets: others wait that long.
-constexpr int64_t kLookedAt = 20'000;
+constexpr int kLookedAt = 20'000;
 constexpr int kForgotten = 200;
 // Rows that one look for the oldest passes over: everybody waits for it.
 constexpr int kPassedOver = 1000;
@@ -63,35 +63,30 @@ Listed SqliteStore::read_listed(const Statement& row) const {
 }
 
 Result<Page> SqliteStore::list(const Filter& filter) {
-  const Result<std::optional<int64_t>> newest =
-      database_.query("SELECT max(number) FROM deliveries");
-  if (!newest) return Unexpected(newest.error());
-  const int64_t before = std::min(filter.before, newest->value_or(0) + 1);
-  const int64_t from = std::max<int64_t>(0, before - kLookedAt);
   Page page;
-  Statement& rows = pages_.list.bind(before, from);
-  while (true) {
+  Statement& rows = pages_.list.bind(filter.before);
+  for (int looked_at = 1;; ++looked_at) {
     const Result<bool> row = rows.step();
     if (!row) return Unexpected(row.error());
-    if (!*row) break;
+    if (!*row) return page;
     Listed listed = read_listed(rows);
     if (filter.since && listed.accepted < *filter.since) {
       rows.reset();
       return page;  // what is older was accepted earlier
     }
-    if (!fits(listed, filter)) continue;
-    page.deliveries.push_back(std::move(listed));
-    if (page.deliveries.size() < filter.limit) continue;
-    page.next = page.deliveries.back().number;
+    const int64_t number = listed.number;
+    if (fits(listed, filter)) page.deliveries.push_back(std::move(listed));
+    // A filter that fits nothing does not hold up who waits.
+    if (page.deliveries.size() < filter.limit && looked_at < kLookedAt) continue;
+    page.next = number;
     rows.reset();
     return page;
   }
-  if (from > 0) page.next = from;
-  return page;
 }
 
 Result<std::optional<SqliteStore::Found>> SqliteStore::find(const std::string& id) {
-  Statement& row = pages_.by_id.bind(id);
+  const std::optional<int64_t> number = number_in(id);
+  Statement& row = number ? pages_.by_number.bind(id, *number) : pages_.by_name.bind(id);
   const Result<bool> there = row.step();
   if (!there) return Unexpected(there.error());
   if (!*there) return std::optional<Found>();

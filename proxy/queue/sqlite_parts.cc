@@ -24,11 +24,11 @@ DeliveryStatements::DeliveryStatements(const Database& database)
       by_key(database.prepare("SELECT id, digest, state, number FROM deliveries WHERE sender = ?1 "
                               "AND idempotency_key = ?2")),
       insert(database.prepare(
-          "INSERT INTO deliveries (id, webhook_id, lane, fifo, state, due, accepted, sender, rule, "
-          "method, destination, host, size, bytes, idempotency_key, digest, finished, "
-          "tries) "
-          "VALUES (?1, ?2, ?3, ?4, ?16, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17, "
-          "?18)")),
+          "INSERT INTO deliveries (number, id, named, webhook_id, lane, fifo, state, due, "
+          "accepted, "
+          "sender, rule, method, destination, host, size, bytes, idempotency_key, digest, "
+          "finished, tries) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+          "?15, ?16, ?17, ?18, ?19, ?20)")),
       insert_content(
           database.prepare("INSERT INTO contents (number, head, body) VALUES (?1, ?2, ?3)")),
       due_of_lane(database.prepare(due_of("fifo = 0 AND state = 0 AND (due, number) > (?2, ?3) "
@@ -57,9 +57,10 @@ PageStatements::PageStatements(const Database& database)
           "SELECT queued, delivered, dead, cancelled, bytes, disabled, oldest FROM totals")),
       from(database.prepare("SELECT number, accepted, state FROM deliveries WHERE number >= ?1 "
                             "ORDER BY number")),
-      // A bounded stretch of numbers: a filter that fits nothing does not hold up who waits.
-      list(database.prepare(listed("WHERE number < ?1 AND number >= ?2 ORDER BY number DESC"))),
-      by_id(database.prepare(listed("WHERE id = ?1"))),
+      list(database.prepare(listed("WHERE number < ?1 ORDER BY number DESC"))),
+      newest(database.prepare("SELECT max(number) FROM deliveries")),
+      by_number(database.prepare(listed("WHERE number = ?2 AND id = ?1"))),
+      by_name(database.prepare(listed("WHERE id = ?1 AND named = 1"))),
       attempts(database.prepare(
           "SELECT began, resolve_ms, connect_ms, tls_ms, wait_ms, total_ms, status, reason, "
           "detail, address, answer FROM attempts WHERE delivery = ?1 ORDER BY number")),

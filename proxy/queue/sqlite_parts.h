@@ -15,7 +15,7 @@ struct DeliveryStatements {
 };
 struct PageStatements {
   explicit PageStatements(const Database& database);
-  Statement totals, from, list, by_id, attempts, content, requeue, cancel;
+  Statement totals, from, list, newest, by_number, by_name, attempts, content, requeue, cancel;
   Statement finished, forget, forget_content, forget_attempts;
 };
 
@@ -34,11 +34,13 @@ class SqliteStore final : public Store {
   Result<> begin() override;
   Result<> commit() override;
   void rollback() override;
-  Result<Accepted> accept(const NewDelivery& delivery, const Bounds& bounds) override;
-  Result<std::optional<Accepted>> known(const NewDelivery& delivery) override;
   Result<std::vector<Claimed>> claim(const Wanted& wanted, WallTime now) override;
   Result<std::optional<WallTime>> next_due() override;
   Result<> settle(const Settled& settled, WallTime now) override;
+
+  // sqlite_accept.cc
+  Result<Accepted> accept(const NewDelivery& delivery, const Bounds& bounds) override;
+  Result<std::optional<Accepted>> known(const NewDelivery& delivery) override;
 
   // sqlite_pages.cc
   Result<Page> list(const Filter& filter) override;
@@ -69,6 +71,7 @@ class SqliteStore final : public Store {
   Result<bool> expire(const Bounds& bounds, WallTime now);
   Result<> finish_attempt(const Lent& lent, const Settled& settled, WallTime now);
   Result<> read_totals();
+  Result<> read_newest();
   void count(State state, int64_t change);
   Result<> make_room(uint64_t bytes, uint64_t most);
   Result<> place_interrupted(WallTime now);
@@ -97,6 +100,7 @@ class SqliteStore final : public Store {
   PageStatements pages_;
   EndpointStatements endpoints_;
   Stats totals_;        // as the transaction has them
+  int64_t newest_ = 0;  // nothing has a greater number
   int64_t oldest_ = 0;  // nothing with a smaller number is queued
   std::optional<WallTime> oldest_accepted_;
   bool totals_changed_ = false;

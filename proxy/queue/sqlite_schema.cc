@@ -37,7 +37,8 @@ CREATE INDEX lanes_host ON lanes (host);
 CREATE INDEX lanes_ready ON lanes (next_due) WHERE next_due IS NOT NULL;
 CREATE TABLE deliveries (
   number INTEGER PRIMARY KEY,
-  id TEXT NOT NULL UNIQUE,
+  id TEXT NOT NULL,
+  named INTEGER NOT NULL,
   webhook_id TEXT NOT NULL,
   lane INTEGER NOT NULL,
   fifo INTEGER NOT NULL,
@@ -59,6 +60,7 @@ CREATE TABLE deliveries (
 );
 CREATE UNIQUE INDEX deliveries_key ON deliveries (sender, idempotency_key)
   WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX deliveries_named ON deliveries (id) WHERE named = 1;
 CREATE INDEX deliveries_due ON deliveries (lane, due, number) WHERE state = 0 AND fifo = 0;
 CREATE INDEX deliveries_order ON deliveries (lane, number) WHERE state = 0 AND fifo = 1;
 CREATE INDEX deliveries_finished ON deliveries (state, finished) WHERE finished IS NOT NULL;
