@@ -207,6 +207,8 @@ class FleetTest(unittest.TestCase):
         self.assertEqual(set(sync.statuses), {200})
         self.assertEqual(set(load.statuses), {202, 503})
         for egret in egrets:
+            # The others may have had everything before this one came back.
+            support.wait_until(lambda: "is there again" in "\n".join(egret.events()), what="a connection")
             said = "\n".join(egret.events())
             self.assertEqual(said.count("It is tried again and again."), 1, said)
             self.assertEqual(said.count("is there again"), 1, said)
