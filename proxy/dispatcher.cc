@@ -113,15 +113,25 @@ void Dispatcher::begin_what_was_lent() {
   const TimePoint now = async::Scheduler::current().now();
   const bool none_ahead = draining_ || is_one_switched_off();
   while (!lent_.empty()) {
-    const LentAhead::Lot lot = none_ahead && lent_.back().ahead ? LentAhead::Lot::give_back
-                                                                : ahead_.sort(lent_.back(), now);
-    if (lot == LentAhead::Lot::begin) {
+    const queue::Claimed& next = lent_.back();
+    using Lot = LentAhead::Lot;
+    const Lot lot = none_ahead && next.ahead ? Lot::give_back : ahead_.sort(lent_.back(), now);
+    if (lot == Lot::take_place) take_place(next.lane);
+    if (lot == Lot::begin || lot == Lot::take_place) {
       attempts_.spawn(deliver());
       continue;
     }
-    if (lot == LentAhead::Lot::give_back) give_back(lent_.back());
+    if (lot == Lot::give_back) give_back(next);
     lent_.pop_back();
   }
+}
+
+// Of one that has ended well and has not been taken to the queue.
+void Dispatcher::take_place(int64_t lane) {
+  const auto ended = std::ranges::find_if(outbox_, [&](const queue::Settled& each) {
+    return each.lane == lane && each.well && each.leaves_place;
+  });
+  if (ended != outbox_.end()) ended->leaves_place = false;
 }
 
 // Since the queue was asked: what was lent ahead may be of its host.
@@ -129,16 +139,17 @@ bool Dispatcher::is_one_switched_off() const {
   return client_.queue().switched_off() != switched_off_;
 }
 
-// As it was, at once.
+// As it was; its lane is not held.
 void Dispatcher::give_back(const queue::Claimed& lent) {
   outbox_.push_back({.number = lent.number,
                      .lane = lent.lane,
                      .fence = lent.fence,
-                     .due = services_.clock.wall()});
+                     .hold = WallTime(),
+                     .leaves_place = false});
 }
 
-void Dispatcher::give_back(const std::list<queue::Claimed>& all) {
-  for (const queue::Claimed& each : all) give_back(each);
+void Dispatcher::give_back(const std::list<LentAhead::Kept>& all) {
+  for (const LentAhead::Kept& each : all) give_back(each.lent);
 }
 
 // Waits until something has come to its end, or is due and there is room for it; then takes the one
@@ -155,6 +166,8 @@ async::Task<void> Dispatcher::turn_over() {
     co_await gather();
   }
   wakeup_->event.clear();
+  if (is_one_switched_off()) give_back(ahead_.leave_all());
+  switched_off_ = client_.queue().switched_off();
   const auto passed = [now = services_.clock.wall()](const std::optional<WallTime>& time) {
     return time && *time <= now;
   };
@@ -175,7 +188,6 @@ async::Task<void> Dispatcher::turn_over() {
   if (claim) again_.reset();
   const TimePoint began = async::Scheduler::current().now();
   asking_ = claim;
-  switched_off_ = client_.queue().switched_off();
   queue::TurnedOver turned = co_await client_.turn_over(taken, std::move(wanted));
   asking_ = false;
   trip_took_ = async::Scheduler::current().now() - began;
@@ -288,7 +300,8 @@ async::Task<void> Dispatcher::deliver() {
     }
     if (!settled.well || draining_) give_back(ahead_.leave(settled.lane));
     if (is_one_switched_off()) give_back(ahead_.leave_all());
-    if (settled.well) next = ahead_.next(settled.lane, async::Scheduler::current().now());
+    if (settled.well) next = ahead_.next(settled.lane);
+    settled.leaves_place = !next;
     outbox_.push_back(std::move(settled));
     wakeup_->event.set();
   }

@@ -67,7 +67,8 @@ class Dispatcher {
   void begin_what_was_lent();
   [[nodiscard]] bool is_one_switched_off() const;
   void give_back(const queue::Claimed& lent);
-  void give_back(const std::list<queue::Claimed>& all);
+  void give_back(const std::list<LentAhead::Kept>& all);
+  void take_place(int64_t lane);
   async::Task<void> deliver();
   async::Task<void> attempt(queue::Claimed claimed, queue::Settled& settled);
   void hold(const std::string& crowd, Duration least, queue::Settled& settled);

@@ -13,7 +13,7 @@ namespace egret::queue {
 // Where a delivery is. Only the last three are kept for `queue.retention` and then forgotten.
 enum class State : uint8_t {
   queued,     // waits until it is due
-  running,    // an attempt is under way
+  running,    // lent: an attempt is under way, or about to be
   delivered,  // its destination has answered with a success
   dead,       // no attempt is left, or its destination wants no more
   cancelled   // by the operator
@@ -67,7 +67,7 @@ struct Claimed {
   uint32_t tries = 0;  // since it was accepted or replayed; not this one
   std::string head;
   std::string body;
-  bool ahead = false;  // begun once another of the lane has ended, in its place
+  bool ahead = false;  // it has no place of its own: begun once another of the lane has ended
 };
 
 // What a claim asks for.
@@ -111,6 +111,9 @@ struct Settled {
   bool well = false;  // its destination answered as it should: the lane may widen
   // Nothing of the lane is claimed before then: its destination takes nothing now.
   std::optional<WallTime> hold = {};
+  // Its place among what the lane's window holds is free: not when one that was lent ahead has taken
+  // it, nor of one lent ahead that was not begun.
+  bool leaves_place = true;
   // The destination itself failed: it counts towards disable_after.
   bool blame = false;
   // Its endpoint is to be switched off: now, for this reason; or when it has failed for so long.

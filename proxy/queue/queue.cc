@@ -128,6 +128,7 @@ void Queue::count(const Accepted& accepted) {
 }
 
 Result<> Queue::settle(Store& store, const Settled& settled) {
+  if (!settled.disable_why.empty()) ++switched_off_;
   Result<> done = store.settle(settled, clock_.wall());
   if (done && settled.attempt) {
     ++(settled.state == State::delivered ? counting_.delivered

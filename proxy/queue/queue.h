@@ -87,7 +87,8 @@ class Queue {
   Result<Accepted> accept(Store& store, const NewDelivery& delivery);
   // Settles, and counts it.
   Result<> settle(Store& store, const Settled& settled);
-  // Switches a host off, and counts it: what is lent and has not begun may be meant.
+  // Switches a host off, and counts it, as settle() does a URL: what is lent and has not begun may
+  // be meant.
   Result<bool> disable(Store& store, const std::string& host, const std::string& why);
   [[nodiscard]] uint64_t switched_off() const { return switched_off_; }
   // A beat of the store that is due; then one commit with everything that has come, or a sweep that

@@ -41,14 +41,6 @@ Lane read_lane(const Statement& row) {
 
 }  // namespace
 
-void Lane::changed_from(uint32_t held) {
-  if (running <= holds()) {
-    crowded = false;
-  } else if (holds() < held) {
-    crowded = true;
-  }
-}
-
 void Lane::add(WallTime due, int64_t of) {
   if (fifo) {
     first_known = false;  // it may stand before, or behind
@@ -192,9 +184,7 @@ Result<Lane*> Lanes::take(const NewDelivery& delivery) {
     lane = &keep(std::move(fresh));
   }
   change(*lane);
-  const uint32_t held = lane->holds();
   lane->width = width;
-  lane->changed_from(held);
   ++lane->kept;
   return lane;
 }

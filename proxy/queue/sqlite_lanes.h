@@ -35,8 +35,6 @@ struct Lane {
   WallTime held_until = {};
   WallTime served = {};              // a lane that was served stands behind those that wait
   std::optional<WallTime> next_due;  // when claim() may find something; nothing: not as things are
-  // More may be under way than it holds now: its window has closed, or it has become narrower.
-  bool crowded = false;
 
   // The rest is not stored.
   std::optional<WallTime> stored_due;  // next_due, as the table has it
@@ -47,13 +45,14 @@ struct Lane {
   int64_t seen_number = INT64_MIN;
   bool changed = false;  // since it was stored
   bool undoable = false;
+  uint32_t ahead = 0;  // of those that are lent, without a place
 
   [[nodiscard]] uint32_t holds() const { return std::min(window, width); }
-  [[nodiscard]] bool is_full() const { return running >= holds(); }
-  // What is lent ahead is begun in the place of what has ended: as many are under way as before.
-  [[nodiscard]] bool lends_ahead() const { return !fifo && !crowded && window >= width; }
-  // After `running`, `window` or `width` has changed; `held` is what it held before.
-  void changed_from(uint32_t held);
+  [[nodiscard]] uint32_t places() const { return running - ahead; }  // that are taken
+  [[nodiscard]] bool is_full() const { return places() >= holds(); }
+  // What is lent ahead takes the place of what has ended. No place is handed on while there are
+  // more of them than the window holds: it has closed, or has become narrower.
+  [[nodiscard]] bool lends_ahead() const { return !fifo && window >= width && places() <= holds(); }
   // One more is queued, or again.
   void add(WallTime due, int64_t number);
 };

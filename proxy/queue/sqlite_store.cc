@@ -234,7 +234,7 @@ Result<> SqliteStore::take_due(Lane& lane, size_t most, std::vector<Claimed>& al
                    .tries = static_cast<uint32_t>(rows.number(3)),
                    .head = rows.text(8),
                    .body = rows.text(9),
-                   .ahead = lane.running + taken >= lane.holds()});
+                   .ahead = lane.places() + taken >= lane.holds()});
     bytes -= std::min<uint64_t>(bytes, all.back().head.size() + all.back().body.size());
     lane.seen_due = Statement::to_ms(due);
     lane.seen_number = number;
@@ -242,7 +242,9 @@ Result<> SqliteStore::take_due(Lane& lane, size_t most, std::vector<Claimed>& al
   }
   rows.reset();
   if (lane.fifo) lane.first_known = false;
+  const size_t places = lane.is_full() ? 0 : lane.holds() - lane.places();
   lane.running += static_cast<uint32_t>(taken);
+  lane.ahead += static_cast<uint32_t>(taken - std::min(taken, places));
   lane.served = now;
   for (const int64_t number : unwanted) {
     const Result<> buried = bury_one(number, now);
@@ -257,14 +259,17 @@ Result<std::vector<Claimed>> SqliteStore::claim(const Wanted& wanted, WallTime n
   latest_ = std::max(latest_, now);
   std::vector<Claimed> all;
   uint64_t bytes = wanted.most_bytes;
+  bool others_wait = false;
   for (Lane* lane : *ready) {
     if (all.size() >= wanted.most || bytes == 0) return all;
-    const size_t room = lane->holds() - lane->running;
+    const size_t room = lane->holds() - lane->places();
     const size_t take =
         std::min({room, wanted.most - all.size(), of_one_lane(wanted.most, ready->size())});
+    others_wait |= take < room;
     const Result<> taken = take_due(*lane, take, all, bytes, now);
     if (!taken) return Unexpected(taken.error());
   }
+  if (others_wait) return all;
   const Result<> ahead = lend_ahead(wanted, std::min(bytes, wanted.ahead_bytes), all, now);
   if (!ahead) return Unexpected(ahead.error());
   return all;
@@ -295,8 +300,8 @@ Result<> SqliteStore::settle(const Settled& settled, WallTime now) {
   if (!found) return Unexpected(found.error());
   Lane& lane = **found;
   lanes_.change(lane);
-  const uint32_t held = lane.holds();
   --lane.running;
+  if (!settled.leaves_place && lane.ahead > 0) --lane.ahead;
   lane.served = std::min(lane.served, now);  // the clock may have been ahead
   WallTime hold = settled.hold.value_or(WallTime());
   if (settled.attempt) {
@@ -307,7 +312,6 @@ Result<> SqliteStore::settle(const Settled& settled, WallTime now) {
   } else if (!settled.hold) {
     hold = settled.due;
   }
-  lane.changed_from(held);
   lane.held_until = std::max(lane.held_until, Statement::from_ms(Statement::to_ms(hold)));
   if (!settled.attempt) return queue_up(lane, lent->due, settled.number);
   if (settled.state == State::queued) return queue_up(lane, settled.due, settled.number);

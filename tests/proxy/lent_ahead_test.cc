@@ -28,9 +28,9 @@ Claimed lent(int64_t number, int64_t lane = 1, bool ahead = true) {
   return made;
 }
 
-std::vector<int64_t> numbers(const std::list<Claimed>& all) {
+std::vector<int64_t> numbers(const std::list<LentAhead::Kept>& all) {
   std::vector<int64_t> found;
-  for (const Claimed& each : all) found.push_back(each.number);
+  for (const LentAhead::Kept& each : all) found.push_back(each.lent.number);
   return found;
 }
 using Numbers = std::vector<int64_t>;
@@ -41,7 +41,7 @@ class LentAheadTest : public testing::Test {
   // One ends well: the number of what takes its place, 0 for nothing.
   int64_t end(int64_t lane = 1) {
     ahead_.end(lane);
-    const std::optional<Claimed> next = ahead_.next(lane, clock_.now());
+    const std::optional<Claimed> next = ahead_.next(lane);
     if (next) ahead_.begin(lane);
     return next ? next->number : 0;
   }
@@ -81,13 +81,26 @@ TEST_F(LentAheadTest, TakesAnEmptyPlaceUntilTheQueueHasIt) {
   ahead_.begin(1);
   ahead_.begin(1);
   EXPECT_EQ(end(), 0);
-  EXPECT_EQ(come(lent(1)), Lot::begin);
+  EXPECT_EQ(come(lent(1)), Lot::take_place);
   ahead_.begin(1);
   EXPECT_EQ(come(lent(2)), Lot::kept);
   EXPECT_EQ(end(), 2);
   EXPECT_EQ(end(), 0);
   ahead_.ended();
   EXPECT_EQ(come(lent(3)), Lot::kept) << "the place is the queue's now";
+}
+
+// What was asked for before may come after it.
+TEST_F(LentAheadTest, AfterAFailureTakesNothingUntilTheQueueHasHeardOfIt) {
+  for (int i = 0; i < 3; ++i) ahead_.begin(1);
+  EXPECT_EQ(come(lent(1)), Lot::kept);
+  ahead_.end(1);
+  EXPECT_EQ(numbers(ahead_.leave(1)), Numbers{1});
+  EXPECT_EQ(come(lent(2)), Lot::give_back);
+  EXPECT_EQ(end(), 0);
+  EXPECT_EQ(come(lent(3)), Lot::give_back) << "not in the place of one that has ended well either";
+  ahead_.ended();
+  EXPECT_EQ(come(lent(4)), Lot::kept);
 }
 
 TEST_F(LentAheadTest, NothingWaitsForWhatOthersHaveUnderWay) {
@@ -123,18 +136,21 @@ TEST_F(LentAheadTest, KeepsNoMoreThanItMay) {
   EXPECT_EQ(wanted(2), std::nullopt);
 }
 
-TEST_F(LentAheadTest, ALaneThatStandsStillGivesBack) {
+// However the lane gets on: one that lets one go now and then keeps the others from nobody.
+TEST_F(LentAheadTest, WhatHasWaitedTooLongIsGivenBackWithItsLane) {
   for (const int64_t lane : {1, 2}) {
-    for (int i = 0; i < 2; ++i) ahead_.begin(lane);
+    for (int i = 0; i < 9; ++i) ahead_.begin(lane);
     for (int64_t i = 1; i <= 3; ++i) EXPECT_EQ(come(lent(10 * lane + i, lane)), Lot::kept);
   }
   EXPECT_EQ(numbers(ahead_.leave_stale(clock_.now())), Numbers{});
   clock_.advance(LentAhead::kLongest - 1ms);
+  for (const int64_t number : {21, 22, 23}) EXPECT_EQ(end(2), number);
+  EXPECT_EQ(come(lent(24, 2)), Lot::kept);
   EXPECT_EQ(end(1), 11);
   clock_.advance(1ms);
-  EXPECT_EQ(numbers(ahead_.leave_stale(clock_.now())), (Numbers{21, 22, 23}));
-  clock_.advance(LentAhead::kLongest);
   EXPECT_EQ(numbers(ahead_.leave_stale(clock_.now())), (Numbers{12, 13}));
+  clock_.advance(LentAhead::kLongest);
+  EXPECT_EQ(numbers(ahead_.leave_stale(clock_.now())), Numbers{24});
   EXPECT_EQ(ahead_.size(), 0U);
   EXPECT_EQ(ahead_.bytes(), 0U);
 }
@@ -171,6 +187,13 @@ class Ahead : public testing::Test {
   // What has come without the queue's doing anything.
   Message next() { return gateway_.destination().take(test::Kind::request); }
   [[nodiscard]] State state(size_t index) { return gateway_.show(ids_[index])->delivery.state; }
+  void expect_no_more() {
+    EXPECT_EQ(next().body, "");
+    gateway_.settle();
+    EXPECT_EQ(next().body, "");
+    EXPECT_EQ(state(1), State::delivered);
+    EXPECT_TRUE(gateway_.show(ids_[2])->attempts.empty());
+  }
   KeepingSandbox gateway_{kOneAtATime};
   std::vector<std::string> ids_;
 };
@@ -219,12 +242,17 @@ TEST_F(Ahead, WhatHangsGivesBackWhatWaitsForIt) {
 TEST_F(Ahead, WhatIsSwitchedOffGetsNothingMore) {
   gateway_.disable("hooks.acme.io");
   gateway_.destination().send(kOk);
-  EXPECT_EQ(next().body, "");
-  gateway_.settle();
-  EXPECT_EQ(next().body, "");
+  expect_no_more();
   EXPECT_EQ(gateway_.stats().running, 0U);
-  EXPECT_EQ(state(1), State::delivered);
-  EXPECT_TRUE(gateway_.show(ids_[2])->attempts.empty());
+}
+
+TEST_F(Ahead, WhatIsSwitchedOffGetsNothingMoreWhateverTheQueueIsAskedMeanwhile) {
+  gateway_.dns.answer("other.acme.io", {"93.184.215.77"});
+  gateway_.disable("hooks.acme.io");
+  gateway_.sent("POST http://other.acme.io/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
+  gateway_.destination().send(kOk);
+  expect_no_more();
+  EXPECT_EQ(gateway_.stats().running, 1U) << "the other";
 }
 
 TEST_F(Ahead, ADrainGivesBackWhatHasNotBegun) {

@@ -94,8 +94,12 @@ class Workload {
   }
   void claim() {
     Result<std::vector<Claimed>> found;
+    const Wanted wanted{.most = 3,
+                        .most_bytes = 1U << 20,
+                        .ahead = {{.lane = 1, .most = 1}},
+                        .ahead_bytes = 1U << 20};
     const bool kept = turn([&](Store& store) {
-      found = store.claim({.most = 2, .most_bytes = 1U << 20}, clock_.wall());
+      found = store.claim(wanted, clock_.wall());
       return found;
     });
     if (kept) claimed_ = std::move(*found);

@@ -50,9 +50,10 @@ EGRET_BOTH_STORES(StoreIds);
 TEST_P(StoreIds, OneIsFoundByTheIdThatItWasAcceptedUnder) {
   const std::string first = keep_as(1000).id;
   const std::string same_time = keep_as(1000, "0123456789abcdefghjkmnpr").id;
+  // PostgreSQL finds it by all of its id.
+  EXPECT_EQ(number_in(same_time) == number_in(first), GetParam() == Kind::postgres);
   const std::string clock_set_back = keep_as(10, "0123456789abcdefghjkmnps").id;
   EXPECT_EQ(first, delivery_id(1000, kSecret));
-  EXPECT_NE(same_time, first);
   EXPECT_TRUE(same_time.ends_with("pr"));
   EXPECT_TRUE(clock_set_back.ends_with("ps"));
   for (const std::string& id : {first, same_time, clock_set_back}) {
