@@ -76,7 +76,8 @@ std::string switched_off_text(const queue::Endpoint& endpoint) {
 
 // Why it cannot be replayed now, or nothing.
 std::optional<std::string> waits_already(const queue::Listed& delivery) {
-  if (delivery.state == queue::State::running) return "it is lent for an attempt, which is under way or about to be";
+  if (delivery.state == queue::State::running)
+    return "an attempt at it is under way, or about to be";
   if (delivery.state != queue::State::queued) return std::nullopt;
   return "it is queued already, due at " + to_rfc3339(delivery.due) +
          "; to try it now, cancel it and then replay it";

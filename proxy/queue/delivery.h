@@ -111,8 +111,8 @@ struct Settled {
   bool well = false;  // its destination answered as it should: the lane may widen
   // Nothing of the lane is claimed before then: its destination takes nothing now.
   std::optional<WallTime> hold = {};
-  // Its place among what the lane's window holds is free: not when one that was lent ahead has taken
-  // it, nor of one lent ahead that was not begun.
+  // Its place among what the lane's window holds is free: not when one that was lent ahead has
+  // taken it, nor of one lent ahead that was not begun.
   bool leaves_place = true;
   // The destination itself failed: it counts towards disable_after.
   bool blame = false;
