@@ -78,6 +78,7 @@ async::Task<HeadRead> read_head(net::Stream& stream, Buffer& buffer, HeadOf whos
                       whose == HeadOf::answer ? MemoryFor::answer : MemoryFor::request);
       if (!grown) co_return outcome(Outcome::no_memory);
     }
+    if (!buffer.empty()) stream.expect_more();
     const std::span<char> space = buffer.space();
     const net::Io io = co_await stream.read_some(space, deadline);
     if (!io.ok()) co_return ended(io, buffer.empty());

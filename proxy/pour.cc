@@ -128,6 +128,8 @@ Failure sink_failure(const Sink& sink, const net::Io& io, const Pace& pace) {
 
 // Reads what comes next into the source's buffer.
 async::Task<Result<>> read_more(Source& source, Rate& rate, Pace pace) {
+  if (!source.awaited) source.stream.expect_more();
+  source.awaited = true;
   const std::span<char> space = source.buffer.space();
   const Deadline next = pace.next();
   const Deadline until = std::min(next, rate.until());

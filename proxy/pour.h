@@ -52,6 +52,7 @@ struct Source {
   // Content over the limit is left out instead of refused; `truncated` says that it was.
   bool truncate = false;
   bool truncated = false;
+  bool awaited = false;  // it did not come with its head
 };
 
 // Where content goes. `head` leaves before the first content, in the same write when there is any.

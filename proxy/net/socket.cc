@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -118,6 +119,12 @@ bool SocketStream::looks_alive() {
   char byte;
   const ssize_t got = recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+// It lasts until the next acknowledgement. A Unix socket has none: the call fails.
+void SocketStream::expect_more() {
+  const int on = 1;
+  setsockopt(fd_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 bool SocketStream::has_failed() const {

@@ -52,6 +52,7 @@ class SocketStream final : public Stream, private async::FdHandler {
   void shutdown_write() override;
   void abort_on_close() override;
   bool looks_alive() override;
+  void expect_more() override;
 
  private:
   void on_edges(Edges edges) override;

@@ -44,6 +44,10 @@ class Stream {
   virtual void shutdown_write() = 0;
   // Makes the coming close a RST: what was sent must not be taken for whole.
   virtual void abort_on_close() = 0;
+  // More of the same message is to come: what has come of it is acknowledged at once. A peer that
+  // writes head and content apart, and waits for the one to be acknowledged before it sends the
+  // other (Nagle, RFC 896), would wait for the kernel's delayed acknowledgement, 40 ms.
+  virtual void expect_more() {}
   // One read that does not wait, for whoever was told by readable().
   Io read_now(std::span<char> buffer);
   // Asks the kernel whether an idle connection is still open with nothing to read. One call.

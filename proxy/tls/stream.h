@@ -60,6 +60,7 @@ class TlsStream final : public net::Stream, private net::Stream::Above {
   net::Io try_write(std::span<const iovec> pieces) override;
   void shutdown_write() override;
   void abort_on_close() override;
+  void expect_more() override { below_.expect_more(); }
   bool looks_alive() override;
   void rest() override { SSL_free_buffers(ssl_.get()); }
   [[nodiscard]] const Failure* trouble() const override { return trouble_ ? &*trouble_ : nullptr; }

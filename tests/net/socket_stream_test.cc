@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,6 +82,7 @@ struct SocketStreamTest : testing::Test {
   SystemClock clock;
   Loop loop{clock};
   Tcp tcp;
+  const int fd = tcp.near.get();
   SocketStream stream{loop, std::move(tcp.near)};
   void SetUp() override { loop.turn(false); }
 
@@ -105,6 +107,26 @@ TEST_F(SocketStreamTest, ReadsWhatComes) {
   EXPECT_FALSE(task.done());
   tcp.send_from_far("hello");
   EXPECT_EQ(finish(task), "hello");
+}
+
+TEST_F(SocketStreamTest, AcknowledgesAtOnceWhatMoreIsToFollow) {
+  const auto acknowledges_at_once = [&] {
+    int on = -1;
+    socklen_t size = sizeof on;
+    getsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, &size);
+    return on == 1;
+  };
+  // The kernel takes it for a conversation, and delays its acknowledgements.
+  for (int i = 0; i < 100 && acknowledges_at_once(); ++i) {
+    tcp.send_from_far("head");
+    EXPECT_EQ(run(read_once(stream)), "head");
+    char answer[] = "answer";
+    const iovec piece{answer, 6};
+    EXPECT_TRUE(stream.try_write(std::span(&piece, 1)).ok());
+  }
+  ASSERT_FALSE(acknowledges_at_once());
+  stream.expect_more();
+  EXPECT_TRUE(acknowledges_at_once());
 }
 
 TEST_F(SocketStreamTest, FinBehindBytesIsFound) {

@@ -46,6 +46,30 @@ TEST(KeepAlive, SendsTheWebhookAndRelaysTheAnswerUnchanged) {
   EXPECT_EQ(gateway.logged("response_bytes"), "3");
 }
 
+// A peer may send the content only when the head is acknowledged (Nagle): it must not wait for the
+// kernel's own time.
+TEST(KeepAlive, AcknowledgesAHeadAtOnceWhoseContentComesApart) {
+  Sandbox gateway;
+  FarEnd sender = gateway.connect();
+  const std::string whole = post("hello");
+  sender.send(whole);
+  FarEnd& destination = gateway.destination();
+  EXPECT_EQ(sender.peer().expected_more(), 0U) << "all of it is there";
+  destination.send(kOk);
+  EXPECT_EQ(destination.peer().expected_more(), 0U);
+  sender.send(std::string_view(whole).substr(0, whole.size() - 5));
+  EXPECT_EQ(sender.peer().expected_more(), 1U);
+  sender.send("he");
+  sender.send("llo");
+  EXPECT_EQ(sender.peer().expected_more(), 1U) << "once a message is enough";
+  destination.send(std::string_view(kOk).substr(0, kOk.size() - 2));
+  EXPECT_EQ(destination.peer().expected_more(), 1U);
+  destination.send(std::string_view(kOk).substr(kOk.size() - 2));
+  // A head in pieces, too.
+  sender.send(std::string_view(whole).substr(0, 10));
+  EXPECT_EQ(sender.peer().expected_more(), 2U);
+}
+
 TEST(KeepAlive, HoldsNoBufferWhileASenderIsIdleOrADestinationThinks) {
   Sandbox gateway;
   FarEnd sender = gateway.connect();

@@ -37,6 +37,7 @@ struct Wire {
     bool reset_in = false;       // the other end has reset
     bool gone = false;           // closed both ways: what comes is answered by a reset
     bool other_blocked = false;  // the other end wants to know when there is room
+    size_t expected_more = 0;    // how often this end has said so
     Faults faults;
 
     [[nodiscard]] size_t unread() const { return inbox.size() - taken; }
@@ -65,6 +66,7 @@ class MemoryStream final : public net::Stream {
   void shutdown_write() override;
   void abort_on_close() override { abort_on_close_ = true; }
   bool looks_alive() override;
+  void expect_more() override { ++me().expected_more; }
 
   Faults& faults() { return me().faults; }
   // Everything ever written here.
@@ -132,6 +134,8 @@ class ScriptedPeer {
   [[nodiscard]] bool hung_up() const { return stream_end().gone; }
   // Bytes fed that the stream has not read.
   [[nodiscard]] size_t unread() const { return stream_end().unread(); }
+  // How often the stream has said that it expects more.
+  [[nodiscard]] size_t expected_more() const { return stream_end().expected_more; }
 
   // How many bytes the stream may write before it blocks until take_received().
   void set_capacity(size_t bytes);
